@@ -1,0 +1,180 @@
+//! The verbs that need a hook: begin, hook, finish.
+//!
+//! Each is written once, over "a way to the books". One owner's way is a
+//! borrow; a shared heap's is a lock, taken anew for each half, so that no hook
+//! runs under it.
+
+use super::extend::Growing;
+use super::ledger::Ledger;
+use super::request::{AllocAtError, AllocError, Budget, Release, ReleaseEnd, Request, ResizeError};
+use super::take::{Begun, Taking};
+use crate::backing::{Backing, Refused};
+use crate::page::{PageCount, PageRange};
+use crate::span::Span;
+
+/// A way to the books.
+pub(crate) trait Books<'m> {
+    /// Does one step on the books. A shared heap holds its lock meanwhile.
+    fn with<R>(&mut self, step: impl FnOnce(&mut Ledger<'m>) -> R) -> R;
+}
+
+impl<'m> Books<'m> for &mut Ledger<'m> {
+    #[inline]
+    fn with<R>(&mut self, step: impl FnOnce(&mut Ledger<'m>) -> R) -> R {
+        step(self)
+    }
+}
+
+/// Hands out pages for a request.
+#[inline]
+pub(crate) fn alloc<'m>(
+    mut books: impl Books<'m>,
+    backing: &impl Backing,
+    request: &Request,
+) -> Result<Span, AllocError> {
+    if request.is_plain() {
+        let quick = books.with(|ledger| {
+            let id = ledger.alloc_resident(request.pages.get())?;
+            Some(ledger.handle(id))
+        });
+        if let Some(span) = quick {
+            return Ok(span);
+        }
+    }
+    alloc_slowly(books, backing, request)
+}
+
+/// The same for whatever needs a search, a hook or an error.
+fn alloc_slowly<'m>(
+    mut books: impl Books<'m>,
+    backing: &impl Backing,
+    request: &Request,
+) -> Result<Span, AllocError> {
+    let begun = match books.with(|ledger| ledger.begin_alloc(request)) {
+        Err(AllocError::NoRun) => {
+            grow_heap(&mut books, backing, request.pages)?;
+            books.with(|ledger| ledger.begin_alloc(request))?
+        }
+        begun => begun?,
+    };
+    let (span, needs_zero) = finish(&mut books, backing, begun).map_err(AllocError::Refused)?;
+    if request.zeroed && needs_zero {
+        books.with(|ledger| ledger.calls.zero += 1);
+        backing.zero(span.range());
+    }
+    Ok(span)
+}
+
+/// Hands out exactly `range`.
+pub(crate) fn alloc_at<'m>(
+    mut books: impl Books<'m>,
+    backing: &impl Backing,
+    address: u64,
+    pages: PageCount,
+) -> Result<Span, AllocAtError> {
+    if pages.get() == 0 {
+        return Err(AllocAtError::ZeroPages);
+    }
+    let begun = books.with(|ledger| {
+        let range: PageRange = ledger.window.range_at(address, pages)?;
+        ledger.begin_alloc_at(range)
+    })?;
+    let (span, _) = finish(&mut books, backing, begun).map_err(AllocAtError::Refused)?;
+    Ok(span)
+}
+
+/// Grows a span over the pages behind it.
+pub(crate) fn grow<'m>(
+    mut books: impl Books<'m>,
+    backing: &impl Backing,
+    span: Span,
+    pages: PageCount,
+) -> Result<Span, ResizeError> {
+    let begun = match books.with(|ledger| ledger.begin_grow(span, pages))? {
+        Growing::Same(span) => return Ok(span),
+        Growing::Behind(begun) => begun,
+    };
+    let (behind, _) = finish(&mut books, backing, begun).map_err(ResizeError::Refused)?;
+    Ok(books.with(|ledger| ledger.finish_grow(span, behind))?)
+}
+
+/// Gives idle memory back.
+pub(crate) fn release<'m>(
+    mut books: impl Books<'m>,
+    backing: &impl Backing,
+    budget: Budget,
+) -> Release {
+    let mut releasing = books.with(|ledger| ledger.start_release(budget));
+    let (mut pages, mut calls) = (0, 0);
+    while let Some(batch) = books.with(|ledger| ledger.begin_release(&mut releasing)) {
+        calls += 1;
+        let ranges = batch.ranges();
+        let done = backing.sys_unused(ranges).min(ranges.len());
+        pages += books.with(|ledger| ledger.finish_release(&batch, done));
+        if done < ranges.len() {
+            return Release {
+                pages: PageCount::new(pages),
+                calls,
+                end: ReleaseEnd::Refused,
+            };
+        }
+    }
+    Release {
+        pages: PageCount::new(pages),
+        calls,
+        end: releasing.end(),
+    }
+}
+
+/// Commits what must be, and completes the books.
+#[inline]
+fn finish<'m>(
+    books: &mut impl Books<'m>,
+    backing: &impl Backing,
+    begun: Begun,
+) -> Result<(Span, bool), Refused> {
+    match begun {
+        Begun::Done(span, needs_zero) => Ok((span, needs_zero)),
+        Begun::Commit(taking) => commit(books, backing, taking),
+    }
+}
+
+/// Commits the released pieces of detached pages, in address order.
+fn commit<'m>(
+    books: &mut impl Books<'m>,
+    backing: &impl Backing,
+    mut taking: Taking,
+) -> Result<(Span, bool), Refused> {
+    while let Some(range) = books.with(|ledger| ledger.next_commit(&mut taking)) {
+        match backing.sys_used(range) {
+            Ok(()) => books.with(|ledger| ledger.committed(&taking)),
+            Err(refused) => {
+                books.with(|ledger| ledger.abort_take(taking));
+                return Err(refused);
+            }
+        }
+    }
+    Ok(books.with(|ledger| ledger.finish_take(taking)))
+}
+
+/// Asks the backing for another region, if a slot can be kept for it.
+#[cold]
+fn grow_heap<'m>(
+    books: &mut impl Books<'m>,
+    backing: &impl Backing,
+    pages: PageCount,
+) -> Result<(), AllocError> {
+    if !books.with(|ledger| ledger.pool.reserve(1)) {
+        return Err(AllocError::NoRun);
+    }
+    let growth = backing.grow(pages);
+    books.with(|ledger| {
+        ledger.pool.unreserve(1);
+        match growth {
+            None => Err(AllocError::NoRun),
+            Some(growth) => ledger
+                .add_region(growth.range, growth.residency)
+                .map_err(AllocError::BadGrowth),
+        }
+    })
+}

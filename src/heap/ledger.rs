@@ -1,0 +1,499 @@
+//! The books: whose every page is, and the few steps by which that changes.
+//!
+//! A [`Ledger`] is a page heap without a backing. Its verbs (in the files
+//! beside this one) are made of four steps on spans:
+//!
+//! * [`carve`](Ledger::carve) takes pages out of a free span, which keeps its
+//!   place in the treap with what remains of it;
+//! * [`hand_out`](Ledger::hand_out) makes what was carved a span in use;
+//! * [`retire`](Ledger::retire) makes a span in use idle again;
+//! * [`settle`](Ledger::settle) puts idle pages back among the free ones,
+//!   merged in place with whatever is beside them.
+//!
+//! Between `carve` and the step after it the pages are *detached*: idle and in
+//! no tree, so that nothing merges with them while a backing works on them.
+//!
+//! Invariants, whenever no verb is running:
+//!
+//! * the list holds every span in address order, the treap exactly the free
+//!   ones, and the map names the first to start in each grain;
+//! * no two free neighbours of a region have the same residency; where they
+//!   differ, the lower one is marked `SEAM`, and the border lies on a physical
+//!   page;
+//! * a released span holds a whole physical page; where one of its ends lies
+//!   inside a physical page, that page is backed, for what is beside it;
+//! * the tally is the sum over all idle spans.
+
+use crate::backing::Corruption;
+use crate::page::{PageCount, PageRange, Window};
+use crate::span::{Kinds, Link, Marks, Metadata, MetadataError, PageMap, Pool, SlotId, Span};
+use crate::treap::Treap;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// What is counted of idle spans, in pages and in huge pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) released: u32,
+    pub(super) huge_resident: u32,
+    pub(super) huge_released: u32,
+}
+
+/// How often each hook was called.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Calls {
+    pub(super) used: u64,
+    pub(super) unused: u64,
+    pub(super) zero: u64,
+}
+
+/// A page heap's books.
+#[derive(Debug)]
+pub(crate) struct Ledger<'m> {
+    pub(super) window: Window,
+    pub(super) pool: Pool<'m>,
+    pub(super) map: PageMap<'m>,
+    pub(super) treap: Treap,
+    pub(super) sys: u32,
+    pub(super) in_use: u32,
+    pub(super) tally: Tally,
+    pub(super) calls: Calls,
+    /// Which heap this is; 0 before it is set up.
+    pub(super) heap: u32,
+    /// Whether released memory comes back zeroed.
+    pub(super) zeroes_released: bool,
+    /// Whether others work on the books while a hook runs.
+    pub(super) shared: bool,
+}
+
+/// The number of the heap made last. Alone: it orders nothing else.
+static HEAPS: AtomicU32 = AtomicU32::new(0);
+
+impl<'m> Ledger<'m> {
+    /// The books of nothing: every request is refused.
+    pub(crate) const fn empty(corrupted: fn(Corruption) -> !) -> Self {
+        Self {
+            window: Window::EMPTY,
+            pool: Pool::new(&mut [], corrupted),
+            map: PageMap::empty(&mut []),
+            treap: Treap::new(0),
+            sys: 0,
+            in_use: 0,
+            tally: Tally {
+                released: 0,
+                huge_resident: 0,
+                huge_released: 0,
+            },
+            calls: Calls {
+                used: 0,
+                unused: 0,
+                zero: 0,
+            },
+            heap: 0,
+            zeroes_released: false,
+            shared: false,
+        }
+    }
+
+    /// Makes the books of a heap without regions.
+    pub(crate) fn new(
+        window: Window,
+        metadata: Metadata<'m>,
+        zeroes_released: bool,
+        corrupted: fn(Corruption) -> !,
+    ) -> Result<Self, MetadataError> {
+        let slots = metadata.slots;
+        if slots.is_empty() {
+            return Err(MetadataError::NoSlots);
+        }
+        if slots.len() >= u32::MAX as usize {
+            return Err(MetadataError::TooManySlots);
+        }
+        let Some(map) = PageMap::new(metadata.map, window.pages().get()) else {
+            return Err(MetadataError::MapTooSmall);
+        };
+        // Ordering alone: only that each number is given once matters.
+        let heap = HEAPS.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        Ok(Self {
+            window,
+            pool: Pool::new(slots, corrupted),
+            map,
+            heap,
+            zeroes_released,
+            ..Self::empty(corrupted)
+        })
+    }
+
+    /// Says that others work on the books while a hook runs.
+    pub(crate) const fn shared(self) -> Self {
+        Self {
+            shared: true,
+            ..self
+        }
+    }
+
+    /// Returns whether these are a heap's books, not those of nothing.
+    pub(crate) const fn is_set_up(&self) -> bool {
+        self.heap != 0
+    }
+
+    /// Starts the treap's priorities anew.
+    pub(crate) const fn seed(&mut self, seed: u64) {
+        self.treap.seed(seed);
+    }
+
+    /// Returns the window.
+    pub(crate) const fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Returns how many pages are idle.
+    #[inline]
+    pub(super) const fn idle(&self) -> u32 {
+        self.sys - self.in_use
+    }
+
+    /// Returns the kind of a free span, seams aside.
+    #[inline]
+    pub(super) fn kinds(&self, start: u32, end: u32, released: bool) -> Kinds {
+        let geometry = self.window.geometry();
+        let huge = geometry.huge_inside(start, end).is_some();
+        match (released, huge) {
+            (true, true) => Kinds::RELEASED_HUGE,
+            (true, false) => Kinds::RELEASED,
+            (false, true) => Kinds::RESIDENT_HUGE,
+            (false, false) => {
+                let (from, to) = geometry.physical_inside(start, end);
+                if from < to {
+                    Kinds::RESIDENT
+                } else {
+                    Kinds::DUST
+                }
+            }
+        }
+    }
+
+    /// Counts an idle span in.
+    #[inline]
+    pub(super) fn count_in(&mut self, start: u32, end: u32, released: bool) {
+        let geometry = self.window.geometry();
+        let huge = geometry.huge_count(start, end);
+        if released {
+            let (from, to) = geometry.physical_inside(start, end);
+            self.tally.released += to - from;
+            self.tally.huge_released += huge;
+        } else {
+            self.tally.huge_resident += huge;
+        }
+    }
+
+    /// Counts an idle span out.
+    #[inline]
+    pub(super) fn count_out(&mut self, start: u32, end: u32, released: bool) {
+        let geometry = self.window.geometry();
+        let huge = geometry.huge_count(start, end);
+        if released {
+            let (from, to) = geometry.physical_inside(start, end);
+            self.tally.released -= to - from;
+            self.tally.huge_released -= huge;
+        } else {
+            self.tally.huge_resident -= huge;
+        }
+    }
+
+    /// Counts a detached span out and, after `change` to its marks, in again.
+    pub(super) fn recount(&mut self, id: SlotId, change: impl FnOnce(&mut Marks)) {
+        let slot = self.pool.at_mut(id);
+        let (start, end, before) = (slot.start, slot.end(), slot.is_released());
+        change(&mut slot.marks);
+        let after = slot.is_released();
+        self.count_out(start, end, before);
+        self.count_in(start, end, after);
+    }
+
+    /// Changes the range of a free span where it is; its seam stays.
+    pub(super) fn reshape(&mut self, id: SlotId, start: u32, end: u32) {
+        let slot = self.pool.at(id);
+        let (old_start, old_end, released) = (slot.start, slot.end(), slot.is_released());
+        self.count_out(old_start, old_end, released);
+        self.count_in(start, end, released);
+        let kinds = self.kinds(start, end, released);
+        if start != old_start {
+            self.map.end(&self.pool, id);
+        }
+        self.treap.mutate(&mut self.pool, id, |slot| {
+            slot.start = start;
+            slot.len = end - start;
+            slot.kinds = kinds.union(slot.kinds.intersection(Kinds::SEAM));
+        });
+        if start != old_start {
+            self.map.begin(&self.pool, id);
+        }
+    }
+
+    /// Sets or clears the mark that a free span's next is free, adjacent and of
+    /// the other residency.
+    fn set_seam(&mut self, id: SlotId, seam: bool) {
+        if self.pool.at(id).kinds.contains(Kinds::SEAM) != seam {
+            self.treap.mutate(&mut self.pool, id, |slot| {
+                slot.kinds.set(Kinds::SEAM, seam);
+            });
+        }
+    }
+
+    /// Clears the seam of whatever lies before `id`, which is no longer free.
+    fn clear_seam_before(&mut self, id: SlotId) {
+        if let Some(prev) = self.pool.at(id).prev {
+            self.set_seam(prev, false);
+        }
+    }
+
+    /// Detaches `start..end`, which lie in the free span `id`, and returns the
+    /// span they are now. What remains of `id` stays where it is in the treap;
+    /// only an exact fit, or pages from the middle, remove or insert.
+    ///
+    /// Takes a slot for each side on which something remains, before anything
+    /// changes; `None` if there are too few.
+    pub(super) fn carve(&mut self, id: SlotId, start: u32, end: u32) -> Link {
+        let slot = self.pool.at(id);
+        let (low, high, marks) = (slot.start, slot.end(), slot.marks);
+        if self.pool.vacant() < cuts(low, high, start, end) {
+            return None;
+        }
+        if start > low {
+            return self.carve_above(id, start, end);
+        }
+        if end == high {
+            self.treap.erase(&mut self.pool, id);
+            let slot = self.pool.at_mut(id);
+            slot.kinds = Kinds::empty();
+            slot.marks = marks.difference(Marks::FREE).union(Marks::DETACHED);
+            self.clear_seam_before(id);
+            return Some(id);
+        }
+        let piece = self.pool.take(start, end)?;
+        self.pool.at_mut(piece).marks = marks;
+        self.pool.at_mut(id).marks.remove(Marks::REGION_START);
+        // The piece takes over where `id` started.
+        self.map.replace(start, id, piece);
+        self.pool.link_before(piece, id);
+        self.reshape(id, end, high);
+        self.detach_piece(piece);
+        self.clear_seam_before(piece);
+        Some(piece)
+    }
+
+    /// The same for pages of which `id` keeps lower ones.
+    fn carve_above(&mut self, id: SlotId, start: u32, end: u32) -> Link {
+        let slot = *self.pool.at(id);
+        let piece = self.pool.take(start, end)?;
+        let inner = slot.marks.difference(Marks::REGION_START);
+        self.pool.at_mut(piece).marks = inner;
+        self.reshape(id, slot.start, start);
+        self.set_seam(id, false);
+        self.pool.link_after(piece, Some(id));
+        self.map.begin(&self.pool, piece);
+        if end < slot.end() {
+            let high = self.pool.take(end, slot.end())?;
+            self.pool.link_after(high, Some(piece));
+            self.map.begin(&self.pool, high);
+            let kinds = self.kinds(end, slot.end(), slot.is_released());
+            let record = self.pool.at_mut(high);
+            record.marks = inner;
+            record.kinds = kinds.union(slot.kinds.intersection(Kinds::SEAM));
+            self.treap.insert(&mut self.pool, high);
+            self.count_in(end, slot.end(), slot.is_released());
+        }
+        self.detach_piece(piece);
+        Some(piece)
+    }
+
+    /// Marks a span cut from a free one as detached, and counts it.
+    fn detach_piece(&mut self, id: SlotId) {
+        let slot = self.pool.at_mut(id);
+        slot.marks.remove(Marks::FREE);
+        slot.marks.insert(Marks::DETACHED);
+        let (start, end, released) = (slot.start, slot.end(), slot.is_released());
+        self.count_in(start, end, released);
+    }
+
+    /// Makes a detached, resident span one in use, and returns its handle.
+    pub(super) fn hand_out(&mut self, id: SlotId) -> Span {
+        self.mark_in_use(id);
+        self.handle(id)
+    }
+
+    /// Makes a detached, resident span one in use.
+    #[inline]
+    pub(super) fn mark_in_use(&mut self, id: SlotId) {
+        let slot = self.pool.at_mut(id);
+        slot.marks = slot
+            .marks
+            .intersection(Marks::REGION_START)
+            .union(Marks::IN_USE.union(Marks::NEEDS_ZERO));
+        let (start, end) = (slot.start, slot.end());
+        self.count_out(start, end, false);
+        self.in_use += end - start;
+    }
+
+    /// Returns the handle to a span in use.
+    #[inline]
+    pub(super) fn handle(&self, id: SlotId) -> Span {
+        let slot = self.pool.at(id);
+        match PageRange::new(crate::page::Page::new(slot.start), PageCount::new(slot.len)) {
+            Some(range) => Span {
+                range,
+                slot: id,
+                generation: slot.generation,
+                heap: self.heap,
+            },
+            None => self.pool.corrupted(id),
+        }
+    }
+
+    /// Makes a span in use a detached one. Handles to it are stale from now on.
+    pub(super) fn retire(&mut self, id: SlotId) {
+        let slot = self.pool.at_mut(id);
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.marks.remove(Marks::IN_USE);
+        slot.marks.insert(Marks::DETACHED);
+        let (start, end) = (slot.start, slot.end());
+        self.in_use -= end - start;
+        self.count_in(start, end, false);
+    }
+
+    /// Puts a detached span among the free ones: moves a border inside a
+    /// physical page to its edge, and merges with neighbours of the same
+    /// residency. Needs no slot.
+    pub(super) fn settle(&mut self, id: SlotId) {
+        let slot = self.pool.at(id);
+        let released = slot.is_released();
+        let low = slot.prev.filter(|&prev| {
+            !slot.marks.contains(Marks::REGION_START) && self.pool.at(prev).is_free()
+        });
+        let high = slot.next.filter(|&next| {
+            let next = self.pool.at(next);
+            next.is_free() && !next.marks.contains(Marks::REGION_START)
+        });
+        let alike = |pool: &Pool<'_>, other: SlotId| pool.at(other).is_released() == released;
+
+        let (mut low_merges, mut high_merges) = (None, None);
+        if let Some(low) = low {
+            if alike(&self.pool, low) {
+                low_merges = Some(low);
+            } else {
+                self.realign(low, id);
+                self.set_seam(low, true);
+            }
+        }
+        if let Some(high) = high {
+            if alike(&self.pool, high) {
+                high_merges = Some(high);
+            } else {
+                self.realign(id, high);
+            }
+        }
+        // A seam behind the merged span: `high`'s own if that merges, or the
+        // border to `high` if that is of the other residency.
+        let seam = match high {
+            None => false,
+            Some(high) if high_merges.is_some() => self.pool.at(high).kinds.contains(Kinds::SEAM),
+            Some(_) => true,
+        };
+
+        let start = low_merges.map_or(self.pool.at(id).start, |low| self.pool.at(low).start);
+        let end = high_merges.map_or(self.pool.at(id).end(), |high| self.pool.at(high).end());
+        match (low_merges, high_merges) {
+            (Some(low), high) => {
+                self.absorb(low, id);
+                if let Some(high) = high {
+                    self.treap.erase(&mut self.pool, high);
+                    self.absorb(low, high);
+                }
+                self.reshape(low, start, end);
+                self.set_seam(low, seam);
+            }
+            (None, Some(high)) => {
+                self.absorb(high, id);
+                self.reshape(high, start, end);
+            }
+            (None, None) => {
+                let mut kinds = self.kinds(start, end, released);
+                kinds.set(Kinds::SEAM, seam);
+                let slot = self.pool.at_mut(id);
+                slot.kinds = kinds;
+                slot.marks.remove(Marks::DETACHED);
+                slot.marks.insert(Marks::FREE);
+                self.treap.insert(&mut self.pool, id);
+            }
+        }
+    }
+
+    /// Gives up `part`, which lies right beside `into` and is in no tree: its
+    /// count, its marks and its slot. The new range of `into` is the caller's.
+    pub(super) fn absorb(&mut self, into: SlotId, part: SlotId) {
+        let slot = self.pool.at(part);
+        let marks = slot.marks.intersection(Marks::INHERITED);
+        let (start, end, released) = (slot.start, slot.end(), slot.is_released());
+        self.count_out(start, end, released);
+        self.pool.at_mut(into).marks.insert(marks);
+        self.forget(part);
+    }
+
+    /// Takes a span out of the map and the list, and gives its slot back.
+    pub(super) fn forget(&mut self, id: SlotId) {
+        self.map.end(&self.pool, id);
+        self.pool.unlink(id);
+        self.pool.give(id);
+    }
+
+    /// Moves the border between two idle neighbours of different residency,
+    /// one of them free and one detached, to the edge of a physical page: the
+    /// released one gives up the page that it could not count.
+    fn realign(&mut self, low: SlotId, high: SlotId) {
+        let geometry = self.window.geometry();
+        if !geometry.physical_is_larger() {
+            return;
+        }
+        let (low_slot, high_slot) = (*self.pool.at(low), *self.pool.at(high));
+        let border = high_slot.start;
+        let (giver, gainer, edge) = if low_slot.is_released() {
+            (low_slot, high, geometry.physical_down(border))
+        } else {
+            (high_slot, low, geometry.physical_up(border))
+        };
+        if edge == border {
+            return;
+        }
+        let needs_zero = giver.marks.intersection(Marks::NEEDS_ZERO);
+        self.pool.at_mut(gainer).marks.insert(needs_zero);
+        if low_slot.is_free() {
+            self.reshape(low, low_slot.start, edge);
+            self.resize_detached(high, edge, high_slot.end());
+        } else {
+            self.resize_detached(low, low_slot.start, edge);
+            self.reshape(high, edge, high_slot.end());
+        }
+    }
+
+    /// Changes the range of a span that is idle and in no tree.
+    pub(super) fn resize_detached(&mut self, id: SlotId, start: u32, end: u32) {
+        let slot = self.pool.at(id);
+        let (old_start, old_end, released) = (slot.start, slot.end(), slot.is_released());
+        self.count_out(old_start, old_end, released);
+        self.count_in(start, end, released);
+        if start != old_start {
+            self.map.end(&self.pool, id);
+        }
+        let slot = self.pool.at_mut(id);
+        slot.start = start;
+        slot.len = end - start;
+        if start != old_start {
+            self.map.begin(&self.pool, id);
+        }
+    }
+}
+
+/// Returns on how many sides of `start..end` something of `low..high` remains.
+pub(super) const fn cuts(low: u32, high: u32, start: u32, end: u32) -> u32 {
+    (low < start) as u32 + (end < high) as u32
+}

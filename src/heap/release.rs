@@ -1,0 +1,286 @@
+//! Giving idle memory back: which pages, in which order, in which batches.
+//!
+//! Whole huge pages go first, those at the highest addresses before others;
+//! then whatever else is idle, resident and a whole physical page, from the top
+//! down. A span is cut where the budget ends, never inside of a huge page. What
+//! is released already is not looked at again: the treap's kinds lead past it.
+//!
+//! A batch is detached, so that nobody takes its pages while the backing works
+//! on them with the books unlocked; then what the backing did is settled as
+//! released, and the rest as it was. The walk keeps a page number, not a node,
+//! so that it goes on wherever others have changed the tree meanwhile.
+
+use super::ledger::{Ledger, cuts};
+use super::request::{Budget, ReleaseEnd};
+use crate::page::{Page, PageCount, PageRange};
+use crate::span::{Kinds, Link, Marks, SlotId};
+use crate::treap::Query;
+
+/// How many ranges go to the backing at once: what a reporting virtqueue takes,
+/// and enough for a vectored `madvise` to cost what it costs at its best.
+pub(super) const BATCH: usize = 32;
+
+/// Ranges that are detached to be released.
+#[derive(Debug)]
+pub(super) struct Batch {
+    ids: [Link; BATCH],
+    ranges: [PageRange; BATCH],
+    len: usize,
+}
+
+/// One release on its way.
+#[derive(Debug)]
+pub(super) struct Releasing {
+    /// Pages it may still release.
+    pages: u32,
+    /// Hook calls it may still make.
+    calls: u32,
+    /// Looks only at spans that start before this page.
+    cursor: u32,
+    /// Looks for whole huge pages.
+    huge: bool,
+    /// Everything idle fits the budget, so that no span need be cut.
+    everything: bool,
+    /// Something was left for want of budget.
+    left: bool,
+    /// Something was left for want of slots.
+    no_slot: bool,
+}
+
+/// What is to be released next.
+struct Cut {
+    id: SlotId,
+    /// What is detached.
+    start: u32,
+    end: u32,
+    /// The whole physical pages of it.
+    range: (u32, u32),
+}
+
+impl Batch {
+    /// Returns what the backing is to release.
+    pub(super) fn ranges(&self) -> &[PageRange] {
+        self.ranges.get(..self.len).unwrap_or(&[])
+    }
+}
+
+impl Releasing {
+    /// Returns why it went no further, if the backing did all it was given.
+    pub(super) const fn end(&self) -> ReleaseEnd {
+        if self.no_slot {
+            ReleaseEnd::NoSlot
+        } else if self.left {
+            ReleaseEnd::Budget
+        } else {
+            ReleaseEnd::Drained
+        }
+    }
+}
+
+impl Ledger<'_> {
+    /// Starts a release.
+    pub(super) fn start_release(&self, budget: Budget) -> Releasing {
+        let shift = self.window.geometry().page_bytes().trailing_zeros();
+        let pages = u32::try_from(budget.bytes >> shift).unwrap_or(u32::MAX);
+        Releasing {
+            pages,
+            calls: budget.calls,
+            cursor: u32::MAX,
+            huge: true,
+            everything: self.idle() - self.tally.released <= pages,
+            left: false,
+            no_slot: false,
+        }
+    }
+
+    /// Detaches the next batch; `None` if there is nothing left to do.
+    pub(super) fn begin_release(&mut self, releasing: &mut Releasing) -> Option<Batch> {
+        const NOTHING: Option<PageRange> = PageRange::new(Page::new(0), PageCount::new(1));
+        let mut batch = Batch {
+            ids: [None; BATCH],
+            ranges: [NOTHING?; BATCH],
+            len: 0,
+        };
+        if releasing.calls == 0 {
+            releasing.left |= self.next_cut(releasing).is_some();
+            return None;
+        }
+        for (id, range) in batch.ids.iter_mut().zip(&mut batch.ranges) {
+            let Some(cut) = self.next_cut(releasing) else {
+                break;
+            };
+            let Some(piece) = self.carve(cut.id, cut.start, cut.end) else {
+                break;
+            };
+            let (from, to) = cut.range;
+            let Some(pages) = PageRange::between(Page::new(from), Page::new(to)) else {
+                break;
+            };
+            releasing.pages -= to - from;
+            releasing.cursor = cut.start;
+            (*id, *range) = (Some(piece), pages);
+            batch.len += 1;
+        }
+        if batch.len == 0 {
+            return None;
+        }
+        releasing.calls -= 1;
+        self.calls.unused += 1;
+        Some(batch)
+    }
+
+    /// Settles a batch of which the backing released the first `done` ranges;
+    /// returns how many pages that were.
+    pub(super) fn finish_release(&mut self, batch: &Batch, done: usize) -> u32 {
+        let geometry = self.window.geometry();
+        let mut pages = 0;
+        for (at, id) in batch.ids.iter().take(batch.len).enumerate() {
+            let Some(id) = *id else { continue };
+            if at < done {
+                let slot = self.pool.at(id);
+                let (start, end) = (slot.start, slot.end());
+                let (from, to) = geometry.physical_inside(start, end);
+                pages += to - from;
+                // At an end inside a physical page, that one keeps its contents.
+                let zeroed = self.zeroes_released && (from, to) == (start, end);
+                self.recount(id, |marks| {
+                    marks.insert(Marks::RELEASED);
+                    if zeroed {
+                        marks.remove(Marks::NEEDS_ZERO);
+                    }
+                });
+            }
+            self.settle(id);
+        }
+        pages
+    }
+
+    /// Returns what to release next, and moves past what cannot be.
+    fn next_cut(&self, releasing: &mut Releasing) -> Option<Cut> {
+        releasing.no_slot = false;
+        loop {
+            let kinds = if releasing.huge {
+                Kinds::RESIDENT_HUGE
+            } else {
+                Kinds::RELEASABLE
+            };
+            let next = self
+                .treap
+                .last_before(&self.pool, releasing.cursor, Query::kinds(kinds));
+            let Some(id) = next else {
+                if releasing.huge {
+                    releasing.start_over();
+                    continue;
+                }
+                return None;
+            };
+            if self.is_held(id) {
+                releasing.left = true;
+                releasing.cursor = self.pool.at(id).start;
+                continue;
+            }
+            let cut = if releasing.everything {
+                self.whole(id, releasing.pages)
+            } else if releasing.huge {
+                self.huge_pages(id, releasing.pages)
+            } else {
+                self.other_pages(id, releasing.pages)
+            };
+            let Some(cut) = cut else {
+                releasing.left = true;
+                // Budget for no huge page here is budget for none anywhere.
+                if releasing.huge && !releasing.everything {
+                    releasing.start_over();
+                } else {
+                    releasing.cursor = self.pool.at(id).start;
+                }
+                continue;
+            };
+            let slot = self.pool.at(id);
+            if self.pool.vacant() < cuts(slot.start, slot.end(), cut.start, cut.end) {
+                releasing.no_slot = true;
+                return None;
+            }
+            return Some(cut);
+        }
+    }
+
+    /// Returns whether a border inside a physical page keeps a span from being
+    /// released: the neighbour is with a backing, and may come back released,
+    /// when nothing would back the page between them.
+    fn is_held(&self, id: SlotId) -> bool {
+        let geometry = self.window.geometry();
+        if !geometry.physical_is_larger() {
+            return false;
+        }
+        let slot = self.pool.at(id);
+        let held = |border: u32, neighbour: Link| {
+            geometry.physical_down(border) != border
+                && neighbour.is_some_and(|id| self.pool.at(id).marks.contains(Marks::DETACHED))
+        };
+        held(slot.start, slot.prev) || held(slot.end(), slot.next)
+    }
+
+    /// All of a span, if so many pages may go.
+    fn whole(&self, id: SlotId, pages: u32) -> Option<Cut> {
+        let slot = self.pool.at(id);
+        let (start, end) = (slot.start, slot.end());
+        let range = self.window.geometry().physical_inside(start, end);
+        (range.1 - range.0 <= pages).then_some(Cut {
+            id,
+            start,
+            end,
+            range,
+        })
+    }
+
+    /// The highest whole huge pages of a span, as many as may go.
+    fn huge_pages(&self, id: SlotId, pages: u32) -> Option<Cut> {
+        let geometry = self.window.geometry();
+        let slot = self.pool.at(id);
+        let (from, to) = geometry.huge_inside(slot.start, slot.end())?;
+        let huge = geometry.huge_pages()?.get();
+        let count = (to - from).min(pages & !(huge - 1));
+        (count > 0).then_some(Cut {
+            id,
+            start: to - count,
+            end: to,
+            range: (to - count, to),
+        })
+    }
+
+    /// The highest pages of a span outside of its whole huge pages.
+    fn other_pages(&self, id: SlotId, pages: u32) -> Option<Cut> {
+        let geometry = self.window.geometry();
+        let slot = self.pool.at(id);
+        let (start, end) = (slot.start, slot.end());
+        let (from, to) = geometry.physical_inside(start, end);
+        // The fringe above the whole huge pages, or else the one below.
+        let (from, to, start, end) = match geometry.huge_inside(start, end) {
+            Some((_, huge_end)) if huge_end < to => (huge_end, to, huge_end, end),
+            Some((huge_start, _)) => (from, huge_start, start, huge_start),
+            None => (from, to, start, end),
+        };
+        let physical = geometry.physical_pages().get();
+        let count = to.saturating_sub(from).min(pages & !(physical - 1));
+        (count > 0).then_some(Cut {
+            id,
+            // What is below the first whole physical page goes along with it.
+            start: if count == to - from {
+                start
+            } else {
+                to - count
+            },
+            end,
+            range: (to - count, to),
+        })
+    }
+}
+
+impl Releasing {
+    /// Goes on from the top with what is no whole huge page.
+    const fn start_over(&mut self) {
+        self.huge = false;
+        self.cursor = u32::MAX;
+    }
+}

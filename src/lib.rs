@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![deny(unsafe_code)]
+
+#[cfg(any(test, feature = "fake"))]
+extern crate std;
+
+pub mod backing;
+mod heap;
+mod locked;
+mod page;
+pub mod region;
+mod span;
+mod treap;
+
+pub use backing::{Backing, Corruption, Growth, Refused, Residency};
+pub use heap::{
+    AllocAtError, AllocError, Budget, FreeError, Inconsistency, PageHeap, RegionError, Release,
+    ReleaseEnd, Request, ResizeError, Rest, Stats,
+};
+pub use locked::LockedHeap;
+pub use page::{
+    AddressError, Geometry, GeometryError, Page, PageCount, PageRange, Window, WindowError,
+};
+pub use span::{
+    MapEntry, Metadata, MetadataError, MetadataSize, Slot, Span, SpanInfo, SpanState,
+    StaticMetadata, metadata_size,
+};

@@ -1,0 +1,189 @@
+//! Changing the treap: insert, erase, and change in place.
+//!
+//! Nodes are linked anew, never copied into one another, so that a position
+//! names the same span until that span is erased.
+//!
+//! A key that is there already, a span that is not, and an order broken inside
+//! [`Treap::mutate`] are errors of the heap above; debug builds stop there.
+
+use super::{Side, Summary, Treap};
+use crate::span::{Link, Pool, Slot, SlotId};
+
+impl Treap {
+    /// Inserts a span. Its range and kinds are set.
+    pub(crate) fn insert(&mut self, pool: &mut Pool<'_>, id: SlotId) {
+        self.inserts += 1;
+        let priority = self.random.next();
+        let slot = pool.at_mut(id);
+        slot.priority = priority;
+        slot.set_child(Side::Low, None, Summary::EMPTY);
+        slot.set_child(Side::High, None, Summary::EMPTY);
+        let (start, own) = (slot.start, slot.own());
+
+        // A new node only ever adds to the summaries above it.
+        let mut place = None;
+        let mut is_lowest = true;
+        let mut at = self.root;
+        while let Some(node) = at {
+            let above = pool.at_mut(node);
+            debug_assert!(above.start != start, "page {start} starts a span already");
+            let side = if start < above.start {
+                Side::Low
+            } else {
+                is_lowest = false;
+                Side::High
+            };
+            let (before, after) = (above.below(side), above.below(side).join(own));
+            if before != after {
+                above.set_below(side, after);
+            }
+            at = above.child(side);
+            if at.is_none() {
+                above.set_child(side, Some(id), own);
+            }
+            place = Some(node);
+        }
+        if is_lowest {
+            self.lowest = Some(id);
+        }
+        pool.at_mut(id).parent = place;
+        if place.is_none() {
+            self.root = Some(id);
+        }
+
+        while let Some(parent) = pool.at(id).parent
+            && pool.at(parent).priority > priority
+        {
+            self.lift(pool, id, parent);
+        }
+    }
+
+    /// Removes a span.
+    pub(crate) fn erase(&mut self, pool: &mut Pool<'_>, id: SlotId) {
+        debug_assert!(
+            self.floor(pool, pool.at(id).start) == Some(id),
+            "the span at page {} is not in the tree",
+            pool.at(id).start
+        );
+        self.removals += 1;
+        if self.lowest == Some(id) {
+            self.lowest = Self::second(pool, id);
+        }
+        // With a child on either side, the one that belongs higher goes up.
+        while let (Some(low), Some(high)) =
+            (pool.at(id).child(Side::Low), pool.at(id).child(Side::High))
+        {
+            let up = if pool.at(low).priority <= pool.at(high).priority {
+                low
+            } else {
+                high
+            };
+            self.lift(pool, up, id);
+        }
+        let slot = pool.at_mut(id);
+        let (heir, below) = match slot.child(Side::Low) {
+            None => (slot.child(Side::High), slot.below(Side::High)),
+            low => (low, slot.below(Side::Low)),
+        };
+        let parent = slot.parent.take();
+        slot.set_child(Side::Low, None, Summary::EMPTY);
+        slot.set_child(Side::High, None, Summary::EMPTY);
+        if let Some(heir) = heir {
+            pool.at_mut(heir).parent = parent;
+        }
+        match parent {
+            None => self.root = heir,
+            Some(parent) => {
+                let side = Self::side_of(pool, parent, id);
+                pool.at_mut(parent).set_child(side, heir, below);
+                Self::repair(pool, parent);
+            }
+        }
+    }
+
+    /// Changes a span of the tree where it is, and repairs the summaries above.
+    ///
+    /// `change` may alter the range and the kinds, so long as the span stays
+    /// between its neighbours in the order; nothing else.
+    #[inline]
+    pub(crate) fn mutate(
+        &mut self,
+        pool: &mut Pool<'_>,
+        id: SlotId,
+        change: impl FnOnce(&mut Slot),
+    ) {
+        debug_assert!(
+            self.floor(pool, pool.at(id).start) == Some(id),
+            "the span at page {} is not in the tree",
+            pool.at(id).start
+        );
+        let slot = pool.at_mut(id);
+        let before = slot.own();
+        change(slot);
+        debug_assert!(slot.len != 0, "a span of the tree is never empty");
+        if slot.own() != before {
+            Self::repair(pool, id);
+        }
+        debug_assert!(
+            self.floor(pool, pool.at(id).start) == Some(id),
+            "the order is broken at page {}",
+            pool.at(id).start
+        );
+    }
+
+    /// Returns what follows `id`, which has nothing on its low side.
+    fn second(pool: &Pool<'_>, id: SlotId) -> Link {
+        let Some(mut at) = pool.at(id).child(Side::High) else {
+            return pool.at(id).parent;
+        };
+        while let Some(child) = pool.at(at).child(Side::Low) {
+            at = child;
+        }
+        Some(at)
+    }
+
+    /// Brings the summaries above `id` up to date, as far as they change.
+    fn repair(pool: &mut Pool<'_>, id: SlotId) {
+        let mut at = id;
+        while let Some(parent) = pool.at(at).parent {
+            let subtree = pool.at(at).subtree();
+            let side = Self::side_of(pool, parent, at);
+            let above = pool.at_mut(parent);
+            if above.below(side) == subtree {
+                return;
+            }
+            above.set_below(side, subtree);
+            at = parent;
+        }
+    }
+
+    /// Rotates `id` up over its parent.
+    ///
+    /// The set of spans below what is above them both stays the same, and so
+    /// do the summaries there.
+    fn lift(&mut self, pool: &mut Pool<'_>, id: SlotId, parent: SlotId) {
+        let side = Self::side_of(pool, parent, id);
+        let inner = pool.at(id).child(side.other());
+        let inner_below = pool.at(id).below(side.other());
+
+        let down = pool.at_mut(parent);
+        down.set_child(side, inner, inner_below);
+        let grandparent = down.parent.replace(id);
+        let down_subtree = down.subtree();
+
+        if let Some(inner) = inner {
+            pool.at_mut(inner).parent = Some(parent);
+        }
+        let up = pool.at_mut(id);
+        up.set_child(side.other(), Some(parent), down_subtree);
+        up.parent = grandparent;
+        match grandparent {
+            None => self.root = Some(id),
+            Some(above) => {
+                let side = Self::side_of(pool, above, parent);
+                let above = pool.at_mut(above);
+                above.set_child(side, Some(id), above.below(side));
+            }
+        }
+    }
+}
