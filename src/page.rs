@@ -290,7 +290,11 @@ impl Geometry {
 
     /// Returns the whole physical pages of `start..end`, as `start..end`;
     /// start and end are equal if there are none.
+    #[inline]
     pub(crate) const fn physical_inside(self, start: u32, end: u32) -> (u32, u32) {
+        if !self.physical_is_larger() {
+            return (start, end);
+        }
         let inner_end = self.physical_down(end);
         let inner_start = self.physical_up(start);
         if inner_start < inner_end {
@@ -301,10 +305,15 @@ impl Geometry {
     }
 
     /// Returns the whole huge pages of `start..end`, as `start..end` in pages.
+    #[inline]
     pub(crate) const fn huge_inside(self, start: u32, end: u32) -> Option<(u32, u32)> {
         let Some(shift) = self.huge_shift else {
             return None;
         };
+        // Nearly every span is short: say so before any rounding.
+        if (end - start) >> shift == 0 {
+            return None;
+        }
         let mask = (1 << shift) - 1;
         let inner_end = end & !mask;
         let inner_start = start.saturating_add(mask) & !mask;
@@ -316,6 +325,7 @@ impl Geometry {
     }
 
     /// Returns how many whole huge pages `start..end` holds.
+    #[inline]
     pub(crate) const fn huge_count(self, start: u32, end: u32) -> u32 {
         match (self.huge_inside(start, end), self.huge_shift) {
             (Some((start, end)), Some(shift)) => (end - start) >> shift,

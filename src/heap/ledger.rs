@@ -156,8 +156,7 @@ impl<'m> Ledger<'m> {
     #[inline]
     pub(super) fn kinds(&self, start: u32, end: u32, released: bool) -> Kinds {
         let geometry = self.window.geometry();
-        let huge = geometry.huge_inside(start, end).is_some();
-        match (released, huge) {
+        match (released, geometry.huge_inside(start, end).is_some()) {
             (true, true) => Kinds::RELEASED_HUGE,
             (true, false) => Kinds::RELEASED,
             (false, true) => Kinds::RESIDENT_HUGE,
@@ -176,13 +175,12 @@ impl<'m> Ledger<'m> {
     #[inline]
     pub(super) fn count_in(&mut self, start: u32, end: u32, released: bool) {
         let geometry = self.window.geometry();
-        let huge = geometry.huge_count(start, end);
         if released {
             let (from, to) = geometry.physical_inside(start, end);
             self.tally.released += to - from;
-            self.tally.huge_released += huge;
+            self.tally.huge_released += geometry.huge_count(start, end);
         } else {
-            self.tally.huge_resident += huge;
+            self.tally.huge_resident += geometry.huge_count(start, end);
         }
     }
 
@@ -190,13 +188,12 @@ impl<'m> Ledger<'m> {
     #[inline]
     pub(super) fn count_out(&mut self, start: u32, end: u32, released: bool) {
         let geometry = self.window.geometry();
-        let huge = geometry.huge_count(start, end);
         if released {
             let (from, to) = geometry.physical_inside(start, end);
             self.tally.released -= to - from;
-            self.tally.huge_released -= huge;
+            self.tally.huge_released -= geometry.huge_count(start, end);
         } else {
-            self.tally.huge_resident -= huge;
+            self.tally.huge_resident -= geometry.huge_count(start, end);
         }
     }
 
@@ -262,12 +259,16 @@ impl<'m> Ledger<'m> {
         if start > low {
             return self.carve_above(id, start, end);
         }
+        // What lies before it is free, and has a seam, only if it is not first.
+        let has_lower = !self.treap.is_lowest(id);
         if end == high {
             self.treap.erase(&mut self.pool, id);
             let slot = self.pool.at_mut(id);
             slot.kinds = Kinds::empty();
             slot.marks = marks.difference(Marks::FREE).union(Marks::DETACHED);
-            self.clear_seam_before(id);
+            if has_lower {
+                self.clear_seam_before(id);
+            }
             return Some(id);
         }
         let piece = self.pool.take(start, end)?;
@@ -278,7 +279,9 @@ impl<'m> Ledger<'m> {
         self.pool.link_before(piece, id);
         self.reshape(id, end, high);
         self.detach_piece(piece);
-        self.clear_seam_before(piece);
+        if has_lower {
+            self.clear_seam_before(piece);
+        }
         Some(piece)
     }
 

@@ -8,16 +8,27 @@
 //! Invariant: an entry names the record with the lowest start in its grain, or
 //! is empty if there is none.
 
+use core::fmt;
+
 use crate::span::pool::Pool;
 use crate::span::slot::{Link, SlotId};
 use crate::span::storage::{MAX_GRAIN, MapEntry};
 
 /// The map of one heap's window.
-#[derive(Debug)]
 pub(crate) struct PageMap<'m> {
     entries: &'m mut [MapEntry],
     /// An entry stands for `1 << shift` pages.
     shift: u32,
+}
+
+impl fmt::Debug for PageMap<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the entries: there may be millions.
+        f.debug_struct("PageMap")
+            .field("entries", &self.entries.len())
+            .field("grain", &self.grain())
+            .finish()
+    }
 }
 
 impl<'m> PageMap<'m> {

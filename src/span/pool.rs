@@ -11,11 +11,12 @@
 //! index that names no slot can only come from overwritten memory and ends in
 //! the hook that the backing brought.
 
+use core::fmt;
+
 use crate::backing::Corruption;
 use crate::span::slot::{Link, Marks, Slot, SlotId};
 
 /// The slots, which of them are taken, and the list of those.
-#[derive(Debug)]
 pub(crate) struct Pool<'m> {
     slots: &'m mut [Slot],
     /// The slot given back last.
@@ -28,6 +29,16 @@ pub(crate) struct Pool<'m> {
     /// The span with the lowest address.
     first: Link,
     corrupted: fn(Corruption) -> !,
+}
+
+impl fmt::Debug for Pool<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the slots: there may be millions.
+        f.debug_struct("Pool")
+            .field("slots", &self.slots.len())
+            .field("taken", &self.taken)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'m> Pool<'m> {

@@ -109,10 +109,18 @@ pub const fn metadata_size(window: &Window, slots: u32, grain: u32) -> Option<Me
 }
 
 /// The memory of one heap's books, borrowed.
-#[derive(Debug)]
 pub struct Metadata<'m> {
     pub(crate) slots: &'m mut [Slot],
     pub(crate) map: &'m mut [MapEntry],
+}
+
+impl fmt::Debug for Metadata<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metadata")
+            .field("slots", &self.slots.len())
+            .field("map_entries", &self.map.len())
+            .finish()
+    }
 }
 
 impl<'m> Metadata<'m> {

@@ -20,41 +20,44 @@ impl Treap {
         slot.set_child(Side::High, None, Summary::EMPTY);
         let (start, own) = (slot.start, slot.own());
 
-        // A new node only ever adds to the summaries above it.
-        let mut place = None;
-        let mut is_lowest = true;
-        let mut at = self.root;
-        while let Some(node) = at {
-            let above = pool.at_mut(node);
-            debug_assert!(above.start != start, "page {start} starts a span already");
-            let side = if start < above.start {
-                Side::Low
-            } else {
-                is_lowest = false;
-                Side::High
-            };
-            let (before, after) = (above.below(side), above.below(side).join(own));
-            if before != after {
-                above.set_below(side, after);
+        match self.leaf_for(pool, start) {
+            None => {
+                pool.at_mut(id).parent = None;
+                self.root = Some(id);
+                self.lowest = Some(id);
             }
-            at = above.child(side);
-            if at.is_none() {
-                above.set_child(side, Some(id), own);
+            Some((parent, side)) => {
+                pool.at_mut(id).parent = Some(parent);
+                pool.at_mut(parent).set_child(side, Some(id), own);
+                if side == Side::Low && self.lowest == Some(parent) {
+                    self.lowest = Some(id);
+                }
+                Self::repair(pool, parent);
             }
-            place = Some(node);
-        }
-        if is_lowest {
-            self.lowest = Some(id);
-        }
-        pool.at_mut(id).parent = place;
-        if place.is_none() {
-            self.root = Some(id);
         }
 
         while let Some(parent) = pool.at(id).parent
             && pool.at(parent).priority > priority
         {
             self.lift(pool, id, parent);
+        }
+    }
+
+    /// Returns where a span that starts at `start` hangs as a leaf.
+    fn leaf_for(&self, pool: &Pool<'_>, start: u32) -> Option<(SlotId, Side)> {
+        let mut at = self.root?;
+        loop {
+            let slot = pool.at(at);
+            debug_assert!(slot.start != start, "page {start} starts a span already");
+            let side = if start < slot.start {
+                Side::Low
+            } else {
+                Side::High
+            };
+            match slot.child(side) {
+                Some(child) => at = child,
+                None => return Some((at, side)),
+            }
         }
     }
 
@@ -94,8 +97,8 @@ impl Treap {
         match parent {
             None => self.root = heir,
             Some(parent) => {
-                let side = Self::side_of(pool, parent, id);
-                pool.at_mut(parent).set_child(side, heir, below);
+                let above = pool.at_mut(parent);
+                above.set_child(above.side_of(id), heir, below);
                 Self::repair(pool, parent);
             }
         }
@@ -143,17 +146,18 @@ impl Treap {
     }
 
     /// Brings the summaries above `id` up to date, as far as they change.
+    #[inline]
     fn repair(pool: &mut Pool<'_>, id: SlotId) {
-        let mut at = id;
-        while let Some(parent) = pool.at(at).parent {
-            let subtree = pool.at(at).subtree();
-            let side = Self::side_of(pool, parent, at);
+        let slot = pool.at(id);
+        let (mut at, mut subtree, mut up) = (id, slot.subtree(), slot.parent);
+        while let Some(parent) = up {
             let above = pool.at_mut(parent);
+            let side = above.side_of(at);
             if above.below(side) == subtree {
                 return;
             }
             above.set_below(side, subtree);
-            at = parent;
+            (at, subtree, up) = (parent, above.subtree(), above.parent);
         }
     }
 
@@ -162,9 +166,9 @@ impl Treap {
     /// The set of spans below what is above them both stays the same, and so
     /// do the summaries there.
     fn lift(&mut self, pool: &mut Pool<'_>, id: SlotId, parent: SlotId) {
-        let side = Self::side_of(pool, parent, id);
-        let inner = pool.at(id).child(side.other());
-        let inner_below = pool.at(id).below(side.other());
+        let side = pool.at(parent).side_of(id);
+        let up = pool.at(id);
+        let (inner, inner_below) = (up.child(side.other()), up.below(side.other()));
 
         let down = pool.at_mut(parent);
         down.set_child(side, inner, inner_below);
@@ -180,8 +184,8 @@ impl Treap {
         match grandparent {
             None => self.root = Some(id),
             Some(above) => {
-                let side = Self::side_of(pool, above, parent);
                 let above = pool.at_mut(above);
+                let side = above.side_of(parent);
                 above.set_child(side, Some(id), above.below(side));
             }
         }

@@ -64,6 +64,12 @@ impl Treap {
         }
     }
 
+    /// Returns whether no span of the tree is below `id`, which is in it.
+    #[inline]
+    pub(crate) fn is_lowest(&self, id: SlotId) -> bool {
+        self.lowest == Some(id)
+    }
+
     /// Returns the last span that starts at or before `page`.
     pub(crate) fn floor(&self, pool: &Pool<'_>, page: u32) -> Link {
         let mut best = None;
@@ -142,7 +148,7 @@ impl Treap {
         let mut at = id;
         loop {
             let parent = pool.at(at).parent?;
-            if Self::side_of(pool, parent, at) == near {
+            if pool.at(parent).side_of(at) == near {
                 return Some(parent);
             }
             at = parent;

@@ -25,7 +25,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
-use crate::span::{Kinds, Link, Pool, SlotId};
+use crate::span::{Kinds, Link, Pool};
 pub(crate) use find::Query;
 pub(crate) use summary::{Side, Summary};
 
@@ -107,16 +107,6 @@ impl Treap {
             at = next;
         }
         None
-    }
-
-    /// Returns which child of `parent` the node `id` is.
-    #[inline]
-    fn side_of(pool: &Pool<'_>, parent: SlotId, id: SlotId) -> Side {
-        if pool.at(parent).child(Side::Low) == Some(id) {
-            Side::Low
-        } else {
-            Side::High
-        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! decides at a node without looking at its children, and a repair that climbs
 //! looks at no sibling.
 
-use crate::span::{Kinds, Link, Slot};
+use crate::span::{Kinds, Link, Slot, SlotId};
 
 /// The lower or the higher addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,16 @@ impl Slot {
     #[inline]
     pub(super) const fn child(&self, side: Side) -> Link {
         self.child[side.index()]
+    }
+
+    /// Returns the side that `child`, which is a node right below, is on.
+    #[inline]
+    pub(super) fn side_of(&self, child: SlotId) -> Side {
+        if self.child(Side::Low) == Some(child) {
+            Side::Low
+        } else {
+            Side::High
+        }
     }
 
     /// Sets the node below on one side, with its subtree's summary.
