@@ -63,7 +63,8 @@ pub struct Corruption {
 /// Commits and releases physical pages.
 ///
 /// Every method takes `&self`: the heap calls them outside of its lock, from
-/// any CPU. Ranges are in pages of the heap's window
+/// any CPU. Nobody else calls them for pages that a heap manages. Ranges are in
+/// pages of the heap's window
 /// ([`Window::bytes_of`](crate::Window::bytes_of) gives addresses).
 ///
 /// # Safety
@@ -110,7 +111,11 @@ pub unsafe trait Backing {
     }
 
     /// Asks for another region of at least `pages` pages, inside the heap's
-    /// window; called when nothing fits.
+    /// window; called when nothing fits and a slot is left to name it.
+    ///
+    /// A region that the heap cannot add
+    /// ([`AllocError::BadGrowth`](crate::AllocError::BadGrowth)) is not given
+    /// back.
     ///
     /// Whoever implements it promises of the region what
     /// [`PageHeap::add_region`](crate::PageHeap::add_region) asks for.

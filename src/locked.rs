@@ -172,8 +172,8 @@ impl<'m, B: Backing> LockedHeap<'m, B> {
 
     /// Hands out pages; see [`PageHeap::alloc`](crate::PageHeap::alloc).
     ///
-    /// Pages that another CPU's call has detached at the moment count as not
-    /// free.
+    /// Pages that another CPU's call has detached at the moment, or is about to
+    /// add, count as not free.
     ///
     /// # Errors
     ///

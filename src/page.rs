@@ -255,7 +255,7 @@ impl Geometry {
         }
     }
 
-    /// Returns the bytes in `count` pages.
+    /// Returns the bytes in `count` pages, which are of some window.
     #[must_use]
     pub const fn bytes(self, count: PageCount) -> u64 {
         (count.0 as u64) << self.page_shift
@@ -414,7 +414,11 @@ impl Window {
         if origin & mask != 0 {
             return Err(WindowError::UnalignedOrigin);
         }
-        if pages.0 == 0 || origin.checked_add(geometry.bytes(pages)).is_none() {
+        let end = match (pages.0 as u64).checked_mul(geometry.page_bytes()) {
+            Some(bytes) => origin.checked_add(bytes),
+            None => None,
+        };
+        if pages.0 == 0 || end.is_none() {
             return Err(WindowError::BadLength);
         }
         Ok(Self {

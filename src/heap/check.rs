@@ -85,7 +85,7 @@ impl Ledger<'_> {
             return Err("a span in use is resident");
         }
         let (from, to) = geometry.physical_inside(start, end);
-        if slot.is_released() && from == to {
+        if slot.is_free() && slot.is_released() && from == to {
             return Err("a released span holds a whole physical page");
         }
 

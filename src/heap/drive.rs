@@ -52,8 +52,13 @@ fn alloc_slowly<'m>(
 ) -> Result<Span, AllocError> {
     let begun = match books.with(|ledger| ledger.begin_alloc(request)) {
         Err(AllocError::NoRun) => {
-            grow_heap(&mut books, backing, request.pages)?;
-            books.with(|ledger| ledger.begin_alloc(request))?
+            let grown = grow_heap(&mut books, backing, request.pages);
+            // Grown or not: another CPU may have added or freed pages meanwhile.
+            let begun = books.with(|ledger| ledger.begin_alloc(request));
+            match (begun, grown) {
+                (Err(AllocError::NoRun), Err(why)) => return Err(why),
+                (begun, _) => begun?,
+            }
         }
         begun => begun?,
     };

@@ -4,7 +4,8 @@
 //! a whole span never needs a slot; what remains of a span beside a freed part
 //! takes its slots before anything changes.
 
-use super::ledger::{Ledger, cuts};
+use super::carve::cuts;
+use super::ledger::Ledger;
 use super::request::{FreeError, ResizeError, Rest};
 use crate::page::{PageCount, PageRange};
 use crate::span::{Marks, SlotId, Span};

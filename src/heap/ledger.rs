@@ -26,7 +26,7 @@
 
 use crate::backing::Corruption;
 use crate::page::{PageCount, PageRange, Window};
-use crate::span::{Kinds, Link, Marks, Metadata, MetadataError, PageMap, Pool, SlotId, Span};
+use crate::span::{Kinds, Marks, Metadata, MetadataError, PageMap, Pool, SlotId, Span};
 use crate::treap::Treap;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -229,94 +229,12 @@ impl<'m> Ledger<'m> {
 
     /// Sets or clears the mark that a free span's next is free, adjacent and of
     /// the other residency.
-    fn set_seam(&mut self, id: SlotId, seam: bool) {
+    pub(super) fn set_seam(&mut self, id: SlotId, seam: bool) {
         if self.pool.at(id).kinds.contains(Kinds::SEAM) != seam {
             self.treap.mutate(&mut self.pool, id, |slot| {
                 slot.kinds.set(Kinds::SEAM, seam);
             });
         }
-    }
-
-    /// Clears the seam of whatever lies before `id`, which is no longer free.
-    fn clear_seam_before(&mut self, id: SlotId) {
-        if let Some(prev) = self.pool.at(id).prev {
-            self.set_seam(prev, false);
-        }
-    }
-
-    /// Detaches `start..end`, which lie in the free span `id`, and returns the
-    /// span they are now. What remains of `id` stays where it is in the treap;
-    /// only an exact fit, or pages from the middle, remove or insert.
-    ///
-    /// Takes a slot for each side on which something remains, before anything
-    /// changes; `None` if there are too few.
-    pub(super) fn carve(&mut self, id: SlotId, start: u32, end: u32) -> Link {
-        let slot = self.pool.at(id);
-        let (low, high, marks) = (slot.start, slot.end(), slot.marks);
-        if self.pool.vacant() < cuts(low, high, start, end) {
-            return None;
-        }
-        if start > low {
-            return self.carve_above(id, start, end);
-        }
-        // What lies before it is free, and has a seam, only if it is not first.
-        let has_lower = !self.treap.is_lowest(id);
-        if end == high {
-            self.treap.erase(&mut self.pool, id);
-            let slot = self.pool.at_mut(id);
-            slot.kinds = Kinds::empty();
-            slot.marks = marks.difference(Marks::FREE).union(Marks::DETACHED);
-            if has_lower {
-                self.clear_seam_before(id);
-            }
-            return Some(id);
-        }
-        let piece = self.pool.take(start, end)?;
-        self.pool.at_mut(piece).marks = marks;
-        self.pool.at_mut(id).marks.remove(Marks::REGION_START);
-        // The piece takes over where `id` started.
-        self.map.replace(start, id, piece);
-        self.pool.link_before(piece, id);
-        self.reshape(id, end, high);
-        self.detach_piece(piece);
-        if has_lower {
-            self.clear_seam_before(piece);
-        }
-        Some(piece)
-    }
-
-    /// The same for pages of which `id` keeps lower ones.
-    fn carve_above(&mut self, id: SlotId, start: u32, end: u32) -> Link {
-        let slot = *self.pool.at(id);
-        let piece = self.pool.take(start, end)?;
-        let inner = slot.marks.difference(Marks::REGION_START);
-        self.pool.at_mut(piece).marks = inner;
-        self.reshape(id, slot.start, start);
-        self.set_seam(id, false);
-        self.pool.link_after(piece, Some(id));
-        self.map.begin(&self.pool, piece);
-        if end < slot.end() {
-            let high = self.pool.take(end, slot.end())?;
-            self.pool.link_after(high, Some(piece));
-            self.map.begin(&self.pool, high);
-            let kinds = self.kinds(end, slot.end(), slot.is_released());
-            let record = self.pool.at_mut(high);
-            record.marks = inner;
-            record.kinds = kinds.union(slot.kinds.intersection(Kinds::SEAM));
-            self.treap.insert(&mut self.pool, high);
-            self.count_in(end, slot.end(), slot.is_released());
-        }
-        self.detach_piece(piece);
-        Some(piece)
-    }
-
-    /// Marks a span cut from a free one as detached, and counts it.
-    fn detach_piece(&mut self, id: SlotId) {
-        let slot = self.pool.at_mut(id);
-        slot.marks.remove(Marks::FREE);
-        slot.marks.insert(Marks::DETACHED);
-        let (start, end, released) = (slot.start, slot.end(), slot.is_released());
-        self.count_in(start, end, released);
     }
 
     /// Makes a detached, resident span one in use, and returns its handle.
@@ -364,120 +282,6 @@ impl<'m> Ledger<'m> {
         self.count_in(start, end, false);
     }
 
-    /// Puts a detached span among the free ones: moves a border inside a
-    /// physical page to its edge, and merges with neighbours of the same
-    /// residency. Needs no slot.
-    pub(super) fn settle(&mut self, id: SlotId) {
-        let slot = self.pool.at(id);
-        let released = slot.is_released();
-        let low = slot.prev.filter(|&prev| {
-            !slot.marks.contains(Marks::REGION_START) && self.pool.at(prev).is_free()
-        });
-        let high = slot.next.filter(|&next| {
-            let next = self.pool.at(next);
-            next.is_free() && !next.marks.contains(Marks::REGION_START)
-        });
-        let alike = |pool: &Pool<'_>, other: SlotId| pool.at(other).is_released() == released;
-
-        let (mut low_merges, mut high_merges) = (None, None);
-        if let Some(low) = low {
-            if alike(&self.pool, low) {
-                low_merges = Some(low);
-            } else {
-                self.realign(low, id);
-                self.set_seam(low, true);
-            }
-        }
-        if let Some(high) = high {
-            if alike(&self.pool, high) {
-                high_merges = Some(high);
-            } else {
-                self.realign(id, high);
-            }
-        }
-        // A seam behind the merged span: `high`'s own if that merges, or the
-        // border to `high` if that is of the other residency.
-        let seam = match high {
-            None => false,
-            Some(high) if high_merges.is_some() => self.pool.at(high).kinds.contains(Kinds::SEAM),
-            Some(_) => true,
-        };
-
-        let start = low_merges.map_or(self.pool.at(id).start, |low| self.pool.at(low).start);
-        let end = high_merges.map_or(self.pool.at(id).end(), |high| self.pool.at(high).end());
-        match (low_merges, high_merges) {
-            (Some(low), high) => {
-                self.absorb(low, id);
-                if let Some(high) = high {
-                    self.treap.erase(&mut self.pool, high);
-                    self.absorb(low, high);
-                }
-                self.reshape(low, start, end);
-                self.set_seam(low, seam);
-            }
-            (None, Some(high)) => {
-                self.absorb(high, id);
-                self.reshape(high, start, end);
-            }
-            (None, None) => {
-                let mut kinds = self.kinds(start, end, released);
-                kinds.set(Kinds::SEAM, seam);
-                let slot = self.pool.at_mut(id);
-                slot.kinds = kinds;
-                slot.marks.remove(Marks::DETACHED);
-                slot.marks.insert(Marks::FREE);
-                self.treap.insert(&mut self.pool, id);
-            }
-        }
-    }
-
-    /// Gives up `part`, which lies right beside `into` and is in no tree: its
-    /// count, its marks and its slot. The new range of `into` is the caller's.
-    pub(super) fn absorb(&mut self, into: SlotId, part: SlotId) {
-        let slot = self.pool.at(part);
-        let marks = slot.marks.intersection(Marks::INHERITED);
-        let (start, end, released) = (slot.start, slot.end(), slot.is_released());
-        self.count_out(start, end, released);
-        self.pool.at_mut(into).marks.insert(marks);
-        self.forget(part);
-    }
-
-    /// Takes a span out of the map and the list, and gives its slot back.
-    pub(super) fn forget(&mut self, id: SlotId) {
-        self.map.end(&self.pool, id);
-        self.pool.unlink(id);
-        self.pool.give(id);
-    }
-
-    /// Moves the border between two idle neighbours of different residency,
-    /// one of them free and one detached, to the edge of a physical page: the
-    /// released one gives up the page that it could not count.
-    fn realign(&mut self, low: SlotId, high: SlotId) {
-        let geometry = self.window.geometry();
-        if !geometry.physical_is_larger() {
-            return;
-        }
-        let (low_slot, high_slot) = (*self.pool.at(low), *self.pool.at(high));
-        let border = high_slot.start;
-        let (giver, gainer, edge) = if low_slot.is_released() {
-            (low_slot, high, geometry.physical_down(border))
-        } else {
-            (high_slot, low, geometry.physical_up(border))
-        };
-        if edge == border {
-            return;
-        }
-        let needs_zero = giver.marks.intersection(Marks::NEEDS_ZERO);
-        self.pool.at_mut(gainer).marks.insert(needs_zero);
-        if low_slot.is_free() {
-            self.reshape(low, low_slot.start, edge);
-            self.resize_detached(high, edge, high_slot.end());
-        } else {
-            self.resize_detached(low, low_slot.start, edge);
-            self.reshape(high, edge, high_slot.end());
-        }
-    }
-
     /// Changes the range of a span that is idle and in no tree.
     pub(super) fn resize_detached(&mut self, id: SlotId, start: u32, end: u32) {
         let slot = self.pool.at(id);
@@ -494,9 +298,4 @@ impl<'m> Ledger<'m> {
             self.map.begin(&self.pool, id);
         }
     }
-}
-
-/// Returns on how many sides of `start..end` something of `low..high` remains.
-pub(super) const fn cuts(low: u32, high: u32, start: u32, end: u32) -> u32 {
-    (low < start) as u32 + (end < high) as u32
 }

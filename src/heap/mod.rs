@@ -7,11 +7,12 @@
 //! commit can fail, and then nothing has changed; and no hook runs with the
 //! books locked.
 //!
-//! The files beside this one, from the bottom up: `ledger` (the books and the
-//! steps on them), `place` (where a request goes), `take`, `extend`, `give`,
-//! `region` and `release` (the verbs' halves), `drive` (begin, hook, finish),
-//! `check`.
+//! The files beside this one, from the bottom up: `ledger` (the books), `carve`
+//! and `settle` (out of the free spans, and back), `place` (where a request
+//! goes), `take`, `extend`, `give`, `region` and `release` (the verbs' halves),
+//! `drive` (begin, hook, finish), `check`.
 
+mod carve;
 mod check;
 mod drive;
 mod extend;
@@ -21,6 +22,7 @@ mod place;
 mod region;
 mod release;
 mod request;
+mod settle;
 mod stats;
 mod take;
 

@@ -10,7 +10,8 @@
 //! released, and the rest as it was. The walk keeps a page number, not a node,
 //! so that it goes on wherever others have changed the tree meanwhile.
 
-use super::ledger::{Ledger, cuts};
+use super::carve::cuts;
+use super::ledger::Ledger;
 use super::request::{Budget, ReleaseEnd};
 use crate::page::{Page, PageCount, PageRange};
 use crate::span::{Kinds, Link, Marks, SlotId};

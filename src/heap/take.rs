@@ -11,7 +11,8 @@
 //! abort merges cleanly; what the request did not need of it rejoins the
 //! released remainder afterwards, uncounted, or is resident if that is gone.
 
-use super::ledger::{Ledger, cuts};
+use super::carve::cuts;
+use super::ledger::Ledger;
 use super::place::Place;
 use super::request::{AllocAtError, AllocError, Request};
 use crate::page::{Page, PageRange};
