@@ -20,7 +20,7 @@
 //! * no two free neighbours of a region have the same residency; where they
 //!   differ, the lower one is marked `SEAM`, and the border lies on a physical
 //!   page;
-//! * a released span holds a whole physical page; where one of its ends lies
+//! * a free, released span holds a whole physical page; where one of its ends lies
 //!   inside a physical page, that page is backed, for what is beside it;
 //! * the tally is the sum over all idle spans.
 
