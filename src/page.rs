@@ -273,6 +273,17 @@ impl Geometry {
         }
     }
 
+    /// Returns whether a resident span of `pages` pages can hold a whole huge
+    /// page, or less than a whole physical one.
+    #[inline]
+    pub(crate) const fn may_count(self, pages: u32) -> bool {
+        let huge = match self.huge_shift {
+            Some(shift) => pages >> shift != 0,
+            None => false,
+        };
+        huge || self.physical_is_larger()
+    }
+
     /// Returns whether a physical page is larger than a page.
     pub(crate) const fn physical_is_larger(self) -> bool {
         self.physical_mask != 0

@@ -211,18 +211,26 @@ impl<'m> Ledger<'m> {
     pub(super) fn reshape(&mut self, id: SlotId, start: u32, end: u32) {
         let slot = self.pool.at(id);
         let (old_start, old_end, released) = (slot.start, slot.end(), slot.is_released());
-        self.count_out(old_start, old_end, released);
-        self.count_in(start, end, released);
-        let kinds = self.kinds(start, end, released);
-        if start != old_start {
+        let moves = start != old_start;
+        if moves {
             self.map.end(&self.pool, id);
         }
+        // Nearly always a short, resident span that was and stays one: nothing
+        // about it is counted.
+        let longest = (end - start).max(old_end - old_start);
+        let kinds = if released || self.window.geometry().may_count(longest) {
+            self.count_out(old_start, old_end, released);
+            self.count_in(start, end, released);
+            self.kinds(start, end, released)
+        } else {
+            Kinds::RESIDENT
+        };
         self.treap.mutate(&mut self.pool, id, |slot| {
             slot.start = start;
             slot.len = end - start;
             slot.kinds = kinds.union(slot.kinds.intersection(Kinds::SEAM));
         });
-        if start != old_start {
+        if moves {
             self.map.begin(&self.pool, id);
         }
     }
