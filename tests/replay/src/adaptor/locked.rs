@@ -1,0 +1,50 @@
+//! `LockedHeap`: the same behind one spin lock, which nobody else takes here.
+
+use spanheap::{
+    AllocError, Backing, Budget, FreeError, Inconsistency, LockedHeap, PageCount, PageRange,
+    Release, Span, SpanInfo, Stats, Window,
+};
+
+use super::Heap;
+
+impl<B: Backing> Heap for LockedHeap<'_, B> {
+    fn alloc(&mut self, pages: PageCount) -> Result<Span, AllocError> {
+        LockedHeap::alloc(self, pages)
+    }
+
+    fn free(&mut self, span: Span) -> Result<(), FreeError> {
+        LockedHeap::free(self, span)
+    }
+
+    fn free_part(&mut self, span: Span, part: PageRange) -> Result<[Option<Span>; 2], FreeError> {
+        LockedHeap::free_part(self, span, part).map(|rest| [rest.low, rest.high])
+    }
+
+    fn free_at(&mut self, address: u64, pages: PageCount) -> Result<(), FreeError> {
+        LockedHeap::free_at(self, address, pages)
+    }
+
+    fn free_part_at(&mut self, address: u64, pages: PageCount) -> Result<(), FreeError> {
+        LockedHeap::free_part_at(self, address, pages)
+    }
+
+    fn release(&mut self, budget: Budget) -> Release {
+        LockedHeap::release(self, budget)
+    }
+
+    fn stats(&self) -> Stats {
+        LockedHeap::stats(self)
+    }
+
+    fn window(&self) -> Window {
+        LockedHeap::window(self)
+    }
+
+    fn each_span(&self, see: &mut dyn FnMut(&SpanInfo)) {
+        self.spans().for_each(|span| see(&span));
+    }
+
+    fn check(&self) -> Result<(), Inconsistency> {
+        LockedHeap::check(self)
+    }
+}

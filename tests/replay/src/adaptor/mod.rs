@@ -1,0 +1,135 @@
+//! What a replay drives: anything that hands out runs of pages.
+//!
+//! One small trait, [`PageRuns`], stands between a trace and an allocator, and
+//! everything is generic over it: a pass over a trace compiles to direct calls.
+//! What names a block is the allocator's own choice (a handle; a first page
+//! and a length), and the caller keeps it, as a program would.
+//!
+//! The heaps of `spanheap` take two adaptors, [`ByHandle`] and [`ByAddress`],
+//! for the two ways to free; [`Heap`] is what both heaps have in common.
+
+mod address;
+mod buddy;
+mod handle;
+mod locked;
+mod null;
+mod page;
+
+pub use address::ByAddress;
+pub use buddy::Buddy;
+pub use handle::ByHandle;
+pub use null::Null;
+
+use std::fmt::Debug;
+
+use spanheap::{
+    AllocError, Budget, FreeError, Inconsistency, Page, PageCount, PageRange, Release, Span,
+    SpanInfo, Stats, Window,
+};
+use thiserror::Error;
+
+/// Why an allocator did not do what a trace asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Denied {
+    /// The heap handed out nothing.
+    #[error("{0}")]
+    Alloc(AllocError),
+    /// The heap took nothing back.
+    #[error("{0}")]
+    Free(FreeError),
+    /// The peer has no block that is large enough.
+    #[error("no block is large enough")]
+    Exhausted,
+}
+
+/// An allocator of runs of pages.
+pub trait PageRuns {
+    /// Names a block that was handed out.
+    type Block: Copy + Debug;
+
+    /// Hands out a run of `pages` pages.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    fn alloc(&mut self, pages: PageCount) -> Result<Self::Block, Denied>;
+
+    /// Returns a block's first page.
+    fn start(&self, block: Self::Block) -> Page;
+
+    /// Takes back a whole block, of which no part was freed.
+    ///
+    /// # Errors
+    ///
+    /// If the allocator says that it is not the caller's.
+    fn free(&mut self, block: Self::Block) -> Result<(), Denied>;
+
+    /// Takes back a part of a block, counted from the block's first page; as
+    /// often as there are parts left.
+    ///
+    /// # Errors
+    ///
+    /// If the allocator says that it is not the caller's.
+    fn free_part(&mut self, block: Self::Block, part: PageRange) -> Result<(), Denied>;
+}
+
+/// What the heaps of `spanheap` have in common.
+pub trait Heap {
+    /// See [`spanheap::PageHeap::alloc`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn alloc(&mut self, pages: PageCount) -> Result<Span, AllocError>;
+    /// See [`spanheap::PageHeap::free`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn free(&mut self, span: Span) -> Result<(), FreeError>;
+    /// See [`spanheap::PageHeap::free_part`]; what remains before the part, and
+    /// behind it.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn free_part(&mut self, span: Span, part: PageRange) -> Result<[Option<Span>; 2], FreeError>;
+    /// See [`spanheap::PageHeap::free_at`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn free_at(&mut self, address: u64, pages: PageCount) -> Result<(), FreeError>;
+    /// See [`spanheap::PageHeap::free_part_at`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn free_part_at(&mut self, address: u64, pages: PageCount) -> Result<(), FreeError>;
+    /// See [`spanheap::PageHeap::release`].
+    fn release(&mut self, budget: Budget) -> Release;
+    /// Returns the counters.
+    fn stats(&self) -> Stats;
+    /// Returns the window.
+    fn window(&self) -> Window;
+    /// Shows every span, in address order, and takes no memory for it.
+    fn each_span(&self, see: &mut dyn FnMut(&SpanInfo));
+    /// See [`spanheap::PageHeap::check`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn check(&self) -> Result<(), Inconsistency>;
+}
+
+/// An adaptor with one of our heaps behind it, which can be looked into.
+pub trait OverHeap: PageRuns {
+    /// The heap.
+    type Heap: Heap;
+
+    /// Returns the heap.
+    fn heap(&self) -> &Self::Heap;
+
+    /// Returns the heap, to release from it.
+    fn heap_mut(&mut self) -> &mut Self::Heap;
+}

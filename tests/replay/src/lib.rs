@@ -1,0 +1,38 @@
+//! Replays recorded page traces against `spanheap`, with real memory under it.
+//!
+//! A trace is read and checked ([`trace`]), then run once with every page
+//! stamped and verified ([`pass`], [`live`]), and several times for its time
+//! alone, beside a peer ([`timing`]). What came of it is a [`Report`]: a table,
+//! or JSON. The pictures are in [`picture`].
+//!
+//! Allocators stand behind one trait, [`adaptor::PageRuns`], so that each pass
+//! is written once. The layers, from the bottom up: `trace`, `adaptor`,
+//! `live`, `pass` and `timing`, `picture`, `report`, `run`.
+
+pub mod adaptor;
+pub mod books;
+pub mod live;
+pub mod pass;
+pub mod picture;
+pub mod timing;
+pub mod trace;
+
+mod contest;
+mod error;
+mod history;
+mod options;
+mod output;
+mod patience;
+mod plan;
+mod progress;
+mod report;
+mod resident;
+mod run;
+mod witness;
+
+pub use error::Error;
+pub use history::{History, Sample};
+pub use options::{FreeBy, HeapKind, Options, Peer};
+pub use patience::Patience;
+pub use report::Report;
+pub use run::run;

@@ -1,0 +1,276 @@
+//! The pass that counts: every operation of a trace, with real memory under it.
+//!
+//! Nothing is timed here. Every page is stamped and verified ([`Live`]), the
+//! process's resident set is read at short distances, idle memory is released
+//! by trace time, and the heap's own count of pages in use is compared with
+//! what lives.
+//!
+//! Order matters at the end: first everything idle is released, then what is
+//! resident is measured, and last the blocks that still live are verified, so
+//! that a release that took a live page's memory does not go unseen.
+
+use spanheap::{Budget, Inconsistency, PageCount, Stats};
+use spanheap_hosted::rss::RssError;
+
+use crate::adaptor::{Denied, Heap, OverHeap};
+use crate::history::{History, Sample};
+use crate::live::Live;
+use crate::patience::Patience;
+use crate::picture::Layout;
+use crate::resident;
+use crate::trace::{Op, Trace};
+
+/// The resident set is read once in so many operations, besides at samples.
+const RSS_EVERY: u64 = 1024;
+
+/// What a pass is told, besides its trace and its heap.
+pub struct Ground<'g> {
+    /// Reads the process's resident set, in bytes.
+    pub rss: &'g mut dyn FnMut() -> Result<u64, RssError>,
+    /// Hears how many operations were done.
+    pub progress: &'g mut dyn FnMut(u64),
+    /// After how much trace time idle memory is released; `None`: at the end.
+    pub release_after_ms: Option<u64>,
+    /// Where the layout goes, if anybody wants it: before the last release,
+    /// and after it.
+    pub layouts: Option<[Layout; 2]>,
+}
+
+impl std::fmt::Debug for Ground<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ground")
+            .field("release_after_ms", &self.release_after_ms)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Allocations that the heap refused.
+    pub refused: u64,
+    /// Frees that the heap refused.
+    pub refused_frees: u64,
+    /// The first of either: which operation, from 1, and why.
+    pub first_denied: Option<(u64, Denied)>,
+    /// Pages that did not hold what their owner had written.
+    pub verify_errors: u64,
+    /// Pages that were stamped.
+    pub stamped_pages: u64,
+    /// How often the heap's count of pages in use was not what lived.
+    pub count_errors: u64,
+    /// What the heap's own check found.
+    pub check: Result<(), Inconsistency>,
+    /// The most pages alive at once.
+    pub peak_live_pages: u64,
+    /// Pages alive at the end.
+    pub live_end_pages: u64,
+    /// Pages given back, each as often as it was.
+    pub given_back_pages: u64,
+    /// The resident set before the first operation, in bytes.
+    pub baseline_rss: u64,
+    /// The largest that was read.
+    pub rss_peak: u64,
+    /// And after everything idle was released.
+    pub rss_end: u64,
+    /// The heap's counters at the end.
+    pub stats: Stats,
+    /// Memory over time.
+    pub history: History,
+}
+
+/// Runs `trace` through the heap behind `runs`, whose pages are `live`'s.
+///
+/// # Errors
+///
+/// If the resident set cannot be read.
+pub fn run<A: OverHeap>(
+    trace: &Trace,
+    runs: &mut A,
+    live: Live<'_>,
+    ground: &mut Ground<'_>,
+) -> Result<Outcome, RssError> {
+    let table = resident::table(None, trace.seats as usize);
+    let history = History::new(trace.header.ms);
+    // Twice: the first read pages in the code that reads.
+    (ground.rss)()?;
+    let baseline = (ground.rss)()?;
+    let mut pass = Pass {
+        runs,
+        live,
+        table,
+        history,
+        patience: ground.release_after_ms.map(Patience::new),
+        touched: 0,
+        peak_live: 0,
+        given_back: 0,
+        refused: 0,
+        refused_frees: 0,
+        first_denied: None,
+        count_errors: 0,
+        baseline,
+        rss_peak: baseline,
+    };
+    let mut ticks = trace.ticks.iter().peekable();
+    let mut done = 0;
+    for op in &trace.ops {
+        while let Some(tick) = ticks.next_if(|tick| u64::from(tick.before) == done) {
+            pass.tick(tick.at_ms, ground)?;
+        }
+        done += 1;
+        if let Err(denied) = pass.operation(trace, *op) {
+            pass.first_denied.get_or_insert((done, denied));
+        }
+        if done % RSS_EVERY == 0 {
+            pass.rss_peak = pass.rss_peak.max((ground.rss)()?);
+            (ground.progress)(done);
+        }
+    }
+    for tick in ticks {
+        pass.tick(tick.at_ms, ground)?;
+    }
+    (ground.progress)(done);
+    pass.finish(ground)
+}
+
+struct Pass<'p, A: OverHeap> {
+    runs: &'p mut A,
+    live: Live<'p>,
+    table: Vec<Option<A::Block>>,
+    history: History,
+    patience: Option<Patience>,
+    /// The page after the highest that was ever handed out: first fit never
+    /// reached what lies above.
+    touched: u32,
+    peak_live: u64,
+    given_back: u64,
+    refused: u64,
+    refused_frees: u64,
+    first_denied: Option<(u64, Denied)>,
+    count_errors: u64,
+    baseline: u64,
+    rss_peak: u64,
+}
+
+impl<A: OverHeap> Pass<'_, A> {
+    fn operation(&mut self, trace: &Trace, op: Op) -> Result<(), Denied> {
+        match op {
+            Op::Alloc { seat, pages, .. } => {
+                let block = self.runs.alloc(pages).inspect_err(|_| {
+                    self.refused += 1;
+                    self.table[seat.index()] = None;
+                })?;
+                let start = self.runs.start(block);
+                self.live.placed(seat, start, pages);
+                self.table[seat.index()] = Some(block);
+                let end = start.number().saturating_add(pages.get());
+                self.touched = self.touched.max(end);
+                self.peak_live = self.peak_live.max(self.live.pages());
+            }
+            Op::Free { seat } => {
+                if let Some(block) = self.table[seat.index()].take() {
+                    self.live.freed(seat);
+                    self.runs
+                        .free(block)
+                        .inspect_err(|_| self.refused_frees += 1)?;
+                }
+            }
+            Op::FreePart { seat, part } => {
+                if let Some(block) = self.table[seat.index()] {
+                    let part = trace.part(part);
+                    self.live.freed_part(seat, part);
+                    self.runs
+                        .free_part(block, part)
+                        .inspect_err(|_| self.refused_frees += 1)?;
+                }
+            }
+        }
+        if let Some(patience) = &mut self.patience {
+            patience.observe(idle(&self.runs.heap().stats()));
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, at_ms: u64, ground: &mut Ground<'_>) -> Result<(), RssError> {
+        if self.history.is_due(at_ms) {
+            let sample = self.sample(ground)?;
+            self.history.take(at_ms, sample);
+        } else {
+            self.history.pass(at_ms);
+        }
+        let Some(patience) = &mut self.patience else {
+            return Ok(());
+        };
+        let before = idle(&self.runs.heap().stats());
+        if let Some(due) = patience.pass(at_ms, before) {
+            if due > PageCount::ZERO {
+                let heap = self.runs.heap_mut();
+                let bytes = heap.stats().bytes(due);
+                self.given_back += u64::from(heap.release(Budget::bytes(bytes)).pages.get());
+            }
+            patience.begin(idle(&self.runs.heap().stats()));
+        }
+        Ok(())
+    }
+
+    fn sample(&mut self, ground: &mut Ground<'_>) -> Result<Sample, RssError> {
+        let rss = (ground.rss)()?;
+        self.rss_peak = self.rss_peak.max(rss);
+        let stats = self.runs.heap().stats();
+        if u64::from(stats.in_use.get()) != self.live.pages() {
+            self.count_errors += 1;
+        }
+        let never_used = stats.sys.get().saturating_sub(self.touched);
+        let given_back = stats.released.get().saturating_sub(never_used);
+        Ok(Sample {
+            at_ms: 0,
+            live: stats.bytes(stats.in_use),
+            idle: stats.bytes(idle(&stats)),
+            given_back: stats.bytes(PageCount::new(given_back)),
+            rss: rss.saturating_sub(self.baseline),
+        })
+    }
+
+    fn note_layout(&self, ground: &mut Ground<'_>, which: usize) {
+        if let Some(layouts) = &mut ground.layouts {
+            let heap = self.runs.heap();
+            heap.each_span(&mut |span| layouts[which].add(span));
+        }
+    }
+
+    fn finish(mut self, ground: &mut Ground<'_>) -> Result<Outcome, RssError> {
+        let sample = self.sample(ground)?;
+        self.history.take_now(sample);
+        self.note_layout(ground, 0);
+        let release = self.runs.heap_mut().release(Budget::ALL);
+        self.given_back += u64::from(release.pages.get());
+        let sample = self.sample(ground)?;
+        self.history.take_now(sample);
+        self.note_layout(ground, 1);
+        let rss_end = (ground.rss)()?;
+        self.live.verify_all();
+        let heap = self.runs.heap();
+        Ok(Outcome {
+            refused: self.refused,
+            refused_frees: self.refused_frees,
+            first_denied: self.first_denied,
+            verify_errors: self.live.errors(),
+            stamped_pages: self.live.stamped(),
+            count_errors: self.count_errors,
+            check: heap.check(),
+            peak_live_pages: self.peak_live,
+            live_end_pages: self.live.pages(),
+            given_back_pages: self.given_back,
+            baseline_rss: self.baseline,
+            rss_peak: self.rss_peak,
+            rss_end,
+            stats: heap.stats(),
+            history: self.history,
+        })
+    }
+}
+
+/// Returns how many pages are idle and resident.
+fn idle(stats: &Stats) -> PageCount {
+    PageCount::new(stats.idle.get().saturating_sub(stats.released.get()))
+}

@@ -1,0 +1,9 @@
+//! The replay as a whole: the program, its input, its output, and the pass
+//! that must notice when an allocator is wrong.
+
+mod bad_traces;
+mod command_line;
+mod common;
+mod pictures;
+mod traces;
+mod verification;
