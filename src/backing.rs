@@ -111,7 +111,8 @@ pub unsafe trait Backing {
     }
 
     /// Asks for another region of at least `pages` pages, inside the heap's
-    /// window; called when nothing fits and a slot is left to name it.
+    /// window; called when nothing fits, a region could serve and a slot is left
+    /// to name it.
     ///
     /// A region that the heap cannot add
     /// ([`AllocError::BadGrowth`](crate::AllocError::BadGrowth)) is not given

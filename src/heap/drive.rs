@@ -52,7 +52,7 @@ fn alloc_slowly<'m>(
 ) -> Result<Span, AllocError> {
     let begun = match books.with(|ledger| ledger.begin_alloc(request)) {
         Err(AllocError::NoRun) => {
-            let grown = grow_heap(&mut books, backing, request.pages);
+            let grown = grow_heap(&mut books, backing, request);
             // Grown or not: another CPU may have added or freed pages meanwhile.
             let begun = books.with(|ledger| ledger.begin_alloc(request));
             match (begun, grown) {
@@ -162,17 +162,19 @@ fn commit<'m>(
     Ok(books.with(|ledger| ledger.finish_take(taking)))
 }
 
-/// Asks the backing for another region, if a slot can be kept for it.
+/// Asks the backing for another region, if one could serve and a slot can be
+/// kept for it.
 #[cold]
 fn grow_heap<'m>(
     books: &mut impl Books<'m>,
     backing: &impl Backing,
-    pages: PageCount,
+    request: &Request,
 ) -> Result<(), AllocError> {
-    if !books.with(|ledger| ledger.pool.reserve(1)) {
+    let may_grow = |ledger: &mut Ledger<'m>| ledger.could_serve(request) && ledger.pool.reserve(1);
+    if !books.with(may_grow) {
         return Err(AllocError::NoRun);
     }
-    let growth = backing.grow(pages);
+    let growth = backing.grow(request.pages);
     books.with(|ledger| {
         ledger.pool.unreserve(1);
         match growth {

@@ -90,6 +90,12 @@ impl Ledger<'_> {
         Ok(constraint)
     }
 
+    /// Returns whether the request would fit if the whole window were free.
+    pub(super) fn could_serve(&self, request: &Request) -> bool {
+        self.constraint(request)
+            .is_ok_and(|constraint| constraint.fit(0, self.window.pages().get()).is_some())
+    }
+
     /// Returns the lowest place for the request, if there is one.
     #[inline]
     pub(super) fn place(&self, constraint: &Constraint) -> Option<Place> {

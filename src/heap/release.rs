@@ -199,6 +199,7 @@ impl Ledger<'_> {
             };
             let slot = self.pool.at(id);
             if self.pool.vacant() < cuts(slot.start, slot.end(), cut.start, cut.end) {
+                // Lower ones that could go whole wait: the highest go first.
                 releasing.no_slot = true;
                 return None;
             }

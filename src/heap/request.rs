@@ -81,7 +81,8 @@ impl From<PageCount> for Request {
     }
 }
 
-/// Why no pages were handed out. Nothing has changed.
+/// Why no pages were handed out. Nothing has changed, but for a region that the
+/// backing grew by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AllocError {

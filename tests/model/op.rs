@@ -331,8 +331,8 @@ fn part_of<H>(pair: &Pair<H>, target: Target, from: u32, pages: u32) -> Option<P
     PageRange::new(Page::new(start), PageCount::new(pages))
 }
 
-/// The verb, for counts of what a suite has seen.
 impl Op {
+    /// The verb, for counts of what a suite has seen.
     pub(crate) const fn verb(&self) -> &'static str {
         match self {
             Self::Alloc(Ask { zeroed: true, .. }) | Self::AllocLongest { zeroed: true, .. } => {

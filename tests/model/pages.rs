@@ -211,16 +211,28 @@ impl Model {
             };
             if length >= wanted.pages {
                 let place = range(page as u32, page as u32 + wanted.pages);
-                let bytes = self.window.bytes_of(place);
-                if bytes.start.is_multiple_of(wanted.align)
-                    && bytes.start >= wanted.within.start
-                    && bytes.end <= wanted.within.end
-                {
+                if self.is_fit(wanted, place) {
                     found = Some(place);
                 }
             }
         }
         found
+    }
+
+    /// Whether pages have the alignment and the window that are asked for.
+    fn is_fit(&self, wanted: &Wanted, place: PageRange) -> bool {
+        let bytes = self.window.bytes_of(place);
+        bytes.start.is_multiple_of(wanted.align)
+            && bytes.start >= wanted.within.start
+            && bytes.end <= wanted.within.end
+    }
+
+    /// Whether a request could be served if every page of the window were free.
+    pub(crate) fn could_serve(&self, wanted: &Wanted) -> bool {
+        let pages = self.window.pages().get();
+        (0..=pages.saturating_sub(wanted.pages))
+            .filter(|&start| start + wanted.pages <= pages)
+            .any(|start| self.is_fit(wanted, range(start, start + wanted.pages)))
     }
 
     /// The released parts of a range, each of which must be committed before

@@ -10,11 +10,12 @@
 //! returned an error that says how they differ.
 
 mod alloc;
+mod ask;
 mod free;
 mod release;
 mod verify;
 
-pub(crate) use alloc::Ask;
+pub(crate) use ask::Ask;
 
 use spanheap::backing::fake::{Call, FakeBacking};
 use spanheap::{PageHeap, PageRange, RegionError, Residency, Span};

@@ -101,7 +101,7 @@ pub(crate) fn runner(cases: u32, salt: [u64; 2]) -> TestRunner {
     let config = Config {
         cases: self::cases(cases),
         failure_persistence: None,
-        max_shrink_iters: 20_000,
+        max_shrink_iters: 5_000,
         ..Config::default()
     };
     let mut seed = [0x5E; 32];

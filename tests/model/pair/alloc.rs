@@ -2,82 +2,16 @@
 //! the heap may say no.
 
 use std::iter::Peekable;
-use std::ops::Range;
 use std::vec::IntoIter;
 
 use spanheap::backing::fake::{Call, FAULT_CODE};
 use spanheap::{
-    AddressError, AllocAtError, AllocError, PageCount, PageRange, Refused, RegionError, Request,
+    AddressError, AllocAtError, AllocError, PageCount, PageRange, Refused, RegionError,
     ResizeError, Span,
 };
 
-use super::{Differs, Found, Live, Outcome, Pair, Target, ensure};
-use crate::model::{Heap, Wanted, range};
-
-/// A request, as a test writes it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Ask {
-    pub(crate) pages: u32,
-    /// In bytes.
-    pub(crate) align: Option<u64>,
-    /// In addresses.
-    pub(crate) within: Option<Range<u64>>,
-    pub(crate) zeroed: bool,
-}
-
-impl Ask {
-    pub(crate) fn pages(pages: u32) -> Self {
-        Self {
-            pages,
-            ..Self::default()
-        }
-    }
-
-    fn request(&self) -> Request {
-        let mut request = Request::pages(PageCount::new(self.pages));
-        if let Some(align) = self.align {
-            request = request.aligned(align);
-        }
-        if let Some(within) = &self.within {
-            request = request.within(within.clone());
-        }
-        if self.zeroed {
-            request = request.zeroed();
-        }
-        request
-    }
-
-    fn wanted(&self) -> Wanted {
-        Wanted {
-            pages: self.pages,
-            align: self.align.unwrap_or(1),
-            within: self.within.clone().unwrap_or(0..u64::MAX),
-        }
-    }
-
-    /// Everything that is wrong with it.
-    fn facts(&self) -> Vec<AllocError> {
-        let mut facts = Vec::new();
-        if self.pages == 0 {
-            facts.push(AllocError::ZeroPages);
-        }
-        if self.align.is_some_and(|align| !align.is_power_of_two()) {
-            facts.push(AllocError::BadAlignment);
-        }
-        if self.within.as_ref().is_some_and(Range::is_empty) {
-            facts.push(AllocError::BadWindow);
-        }
-        facts
-    }
-
-    /// On how many sides of the pages something may remain.
-    fn sides(&self) -> u32 {
-        match (&self.align, &self.within) {
-            (None, None) => 1,
-            _ => 2,
-        }
-    }
-}
+use super::{Ask, Differs, Found, Live, Outcome, Pair, Target, ensure};
+use crate::model::{Heap, range};
 
 /// How committing the released parts of a place went.
 enum Commit {
@@ -121,6 +55,9 @@ impl<'m, H: Heap<'m>> Pair<H> {
             let Some(place) = self.model.find(&ask.wanted()) else {
                 match calls.next() {
                     Some(Call::Grow { pages, growth }) => {
+                        ensure(self.model.could_serve(&ask.wanted()), || {
+                            String::from("no region could serve, but grow is asked for one")
+                        })?;
                         ensure(pages.get() >= ask.pages, || {
                             format!("grow is asked for {pages:?} only")
                         })?;
@@ -145,8 +82,9 @@ impl<'m, H: Heap<'m>> Pair<H> {
                         continue;
                     }
                     None if grew => return expect(got, AllocError::NoRun, Outcome::NoRun),
-                    // Without a slot for a region, growing is no use.
-                    None if self.lacks_slots(1) => {
+                    // Without a slot for a region, or a place for one, growing
+                    // is no use.
+                    None if self.lacks_slots(1) || !self.model.could_serve(&ask.wanted()) => {
                         return expect(got, AllocError::NoRun, Outcome::NoRun);
                     }
                     other => {
