@@ -8,9 +8,9 @@ use super::ledger::Ledger;
 use crate::span::{Kinds, Link, Marks, SlotId};
 
 impl Ledger<'_> {
-    /// Detaches `start..end`, which lie in the free span `id`, and returns the
-    /// span they are now. What remains of `id` stays where it is in the treap;
-    /// only an exact fit, or pages from the middle, remove or insert.
+    /// Takes `start..end` out of the free span `id` and returns the loose span
+    /// they are now. What remains of `id` stays where it is in the treap; only
+    /// an exact fit, or pages from the middle, remove or insert.
     ///
     /// Takes a slot for each side on which something remains, before anything
     /// changes; `None` if there are too few.
@@ -27,22 +27,22 @@ impl Ledger<'_> {
         let has_lower = !self.treap.is_lowest(id);
         if end == high {
             self.treap.erase(&mut self.pool, id);
+            self.count_out(low, high, marks.contains(Marks::RELEASED));
             let slot = self.pool.at_mut(id);
             slot.kinds = Kinds::empty();
-            slot.marks = marks.difference(Marks::FREE).union(Marks::DETACHED);
+            slot.marks = marks.difference(Marks::FREE);
             if has_lower {
                 self.clear_seam_before(id);
             }
             return Some(id);
         }
         let piece = self.pool.take(start, end)?;
-        self.pool.at_mut(piece).marks = marks;
+        self.pool.at_mut(piece).marks = marks.difference(Marks::FREE);
         self.pool.at_mut(id).marks.remove(Marks::REGION_START);
         // The piece takes over where `id` started.
         self.map.replace(start, id, piece);
         self.pool.link_before(piece, id);
         self.reshape(id, end, high);
-        self.detach_piece(piece);
         if has_lower {
             self.clear_seam_before(piece);
         }
@@ -54,7 +54,7 @@ impl Ledger<'_> {
         let slot = *self.pool.at(id);
         let piece = self.pool.take(start, end)?;
         let inner = slot.marks.difference(Marks::REGION_START);
-        self.pool.at_mut(piece).marks = inner;
+        self.pool.at_mut(piece).marks = inner.difference(Marks::FREE);
         self.reshape(id, slot.start, start);
         self.set_seam(id, false);
         self.pool.link_after(piece, Some(id));
@@ -70,17 +70,7 @@ impl Ledger<'_> {
             self.treap.insert(&mut self.pool, high);
             self.count_in(end, slot.end(), slot.is_released());
         }
-        self.detach_piece(piece);
         Some(piece)
-    }
-
-    /// Marks a span cut from a free one as detached, and counts it.
-    fn detach_piece(&mut self, id: SlotId) {
-        let slot = self.pool.at_mut(id);
-        slot.marks.remove(Marks::FREE);
-        slot.marks.insert(Marks::DETACHED);
-        let (start, end, released) = (slot.start, slot.end(), slot.is_released());
-        self.count_in(start, end, released);
     }
 
     /// Clears the seam of whatever lies before `id`, which is no longer free.

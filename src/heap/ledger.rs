@@ -1,17 +1,21 @@
 //! The books: whose every page is, and the few steps by which that changes.
 //!
 //! A [`Ledger`] is a page heap without a backing. Its verbs (in the files
-//! beside this one) are made of four steps on spans:
+//! beside this one) are made of a few steps on spans:
 //!
-//! * [`carve`](Ledger::carve) takes pages out of a free span, which keeps its
-//!   place in the treap with what remains of it;
-//! * [`hand_out`](Ledger::hand_out) makes what was carved a span in use;
-//! * [`retire`](Ledger::retire) makes a span in use idle again;
-//! * [`settle`](Ledger::settle) puts idle pages back among the free ones,
-//!   merged in place with whatever is beside them.
+//! ```text
+//!            carve            mark_in_use
+//!   free ────────────► loose ────────────► in use
+//!        ◄────────────  │  ▲ ◄────────────
+//!            settle     │  │      retire
+//!                detach │  │ loosen
+//!                       ▼  │
+//!                      detached
+//! ```
 //!
-//! Between `carve` and the step after it the pages are *detached*: idle and in
-//! no tree, so that nothing merges with them while a backing works on them.
+//! *Loose* lasts within a step: in the list, in no tree and not counted. What a
+//! backing works on with the books unlocked is *detached*: idle, counted so,
+//! and in no tree, so that nothing merges with it.
 //!
 //! Invariants, whenever no verb is running:
 //!
@@ -22,7 +26,7 @@
 //!   page;
 //! * a free, released span holds a whole physical page; where one of its ends lies
 //!   inside a physical page, that page is backed, for what is beside it;
-//! * the tally is the sum over all idle spans.
+//! * the tally is the sum over all free and detached spans.
 
 use crate::backing::Corruption;
 use crate::page::{PageCount, PageRange, Window};
@@ -197,16 +201,6 @@ impl<'m> Ledger<'m> {
         }
     }
 
-    /// Counts a detached span out and, after `change` to its marks, in again.
-    pub(super) fn recount(&mut self, id: SlotId, change: impl FnOnce(&mut Marks)) {
-        let slot = self.pool.at_mut(id);
-        let (start, end, before) = (slot.start, slot.end(), slot.is_released());
-        change(&mut slot.marks);
-        let after = slot.is_released();
-        self.count_out(start, end, before);
-        self.count_in(start, end, after);
-    }
-
     /// Changes the range of a free span where it is; its seam stays.
     pub(super) fn reshape(&mut self, id: SlotId, start: u32, end: u32) {
         let slot = self.pool.at(id);
@@ -245,13 +239,13 @@ impl<'m> Ledger<'m> {
         }
     }
 
-    /// Makes a detached, resident span one in use, and returns its handle.
+    /// Makes a loose, resident span one in use, and returns its handle.
     pub(super) fn hand_out(&mut self, id: SlotId) -> Span {
         self.mark_in_use(id);
         self.handle(id)
     }
 
-    /// Makes a detached, resident span one in use.
+    /// Makes a loose, resident span one in use.
     #[inline]
     pub(super) fn mark_in_use(&mut self, id: SlotId) {
         let slot = self.pool.at_mut(id);
@@ -259,9 +253,7 @@ impl<'m> Ledger<'m> {
             .marks
             .intersection(Marks::REGION_START)
             .union(Marks::IN_USE.union(Marks::NEEDS_ZERO));
-        let (start, end) = (slot.start, slot.end());
-        self.count_out(start, end, false);
-        self.in_use += end - start;
+        self.in_use += slot.len;
     }
 
     /// Returns the handle to a span in use.
@@ -279,30 +271,41 @@ impl<'m> Ledger<'m> {
         }
     }
 
-    /// Makes a span in use a detached one. Handles to it are stale from now on.
+    /// Makes a span in use a loose one. Handles to it are stale from now on.
+    #[inline]
     pub(super) fn retire(&mut self, id: SlotId) {
         let slot = self.pool.at_mut(id);
         slot.generation = slot.generation.wrapping_add(1);
         slot.marks.remove(Marks::IN_USE);
-        slot.marks.insert(Marks::DETACHED);
-        let (start, end) = (slot.start, slot.end());
-        self.in_use -= end - start;
-        self.count_in(start, end, false);
+        self.in_use -= slot.len;
     }
 
-    /// Changes the range of a span that is idle and in no tree.
-    pub(super) fn resize_detached(&mut self, id: SlotId, start: u32, end: u32) {
-        let slot = self.pool.at(id);
-        let (old_start, old_end, released) = (slot.start, slot.end(), slot.is_released());
-        self.count_out(old_start, old_end, released);
+    /// Makes a loose span a detached one.
+    pub(super) fn detach(&mut self, id: SlotId) {
+        let slot = self.pool.at_mut(id);
+        slot.marks.insert(Marks::DETACHED);
+        let (start, end, released) = (slot.start, slot.end(), slot.is_released());
         self.count_in(start, end, released);
-        if start != old_start {
+    }
+
+    /// Makes a detached span a loose one.
+    pub(super) fn loosen(&mut self, id: SlotId) {
+        let slot = self.pool.at_mut(id);
+        slot.marks.remove(Marks::DETACHED);
+        let (start, end, released) = (slot.start, slot.end(), slot.is_released());
+        self.count_out(start, end, released);
+    }
+
+    /// Changes the range of a loose span.
+    pub(super) fn resize(&mut self, id: SlotId, start: u32, end: u32) {
+        let moves = self.pool.at(id).start != start;
+        if moves {
             self.map.end(&self.pool, id);
         }
         let slot = self.pool.at_mut(id);
         slot.start = start;
         slot.len = end - start;
-        if start != old_start {
+        if moves {
             self.map.begin(&self.pool, id);
         }
     }

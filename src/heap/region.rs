@@ -27,14 +27,13 @@ impl Ledger<'_> {
         let id = self.pool.take(start, end).ok_or(RegionError::NoSlot)?;
         let released = residency == Residency::Released;
         let slot = self.pool.at_mut(id);
-        slot.marks = Marks::DETACHED.union(Marks::REGION_START);
+        slot.marks = Marks::REGION_START;
         slot.marks.set(Marks::RELEASED, released);
         slot.marks
             .set(Marks::NEEDS_ZERO, !(released && self.zeroes_released));
         self.pool.link_after(id, prev);
         self.map.begin(&self.pool, id);
         self.sys += end - start;
-        self.count_in(start, end, released);
         self.settle(id);
         Ok(())
     }

@@ -117,6 +117,7 @@ impl Ledger<'_> {
             let Some(pages) = PageRange::between(Page::new(from), Page::new(to)) else {
                 break;
             };
+            self.detach(piece);
             releasing.pages -= to - from;
             releasing.cursor = cut.start;
             (*id, *range) = (Some(piece), pages);
@@ -137,6 +138,7 @@ impl Ledger<'_> {
         let mut pages = 0;
         for (at, id) in batch.ids.iter().take(batch.len).enumerate() {
             let Some(id) = *id else { continue };
+            self.loosen(id);
             if at < done {
                 let slot = self.pool.at(id);
                 let (start, end) = (slot.start, slot.end());
@@ -144,12 +146,11 @@ impl Ledger<'_> {
                 pages += to - from;
                 // At an end inside a physical page, that one keeps its contents.
                 let zeroed = self.zeroes_released && (from, to) == (start, end);
-                self.recount(id, |marks| {
-                    marks.insert(Marks::RELEASED);
-                    if zeroed {
-                        marks.remove(Marks::NEEDS_ZERO);
-                    }
-                });
+                let marks = &mut self.pool.at_mut(id).marks;
+                marks.insert(Marks::RELEASED);
+                if zeroed {
+                    marks.remove(Marks::NEEDS_ZERO);
+                }
             }
             self.settle(id);
         }

@@ -12,7 +12,7 @@ use super::ledger::Ledger;
 use crate::span::{Kinds, Link, Marks, SlotId};
 
 impl Ledger<'_> {
-    /// Puts a detached span among the free ones: merges it with neighbours of
+    /// Puts a loose span among the free ones: merges it with neighbours of
     /// the same residency, and moves a border to one of the other that lies
     /// inside a physical page. Needs no slot.
     pub(super) fn settle(&mut self, id: SlotId) {
@@ -29,7 +29,7 @@ impl Ledger<'_> {
         let (low_released, high_released) = (is_released(low), is_released(high));
         if released && !low_released && !high_released && self.is_husk(id) {
             // What it was cut from is gone, and what is beside it backs it.
-            self.recount(id, |marks| marks.remove(Marks::RELEASED));
+            self.pool.at_mut(id).marks.remove(Marks::RELEASED);
             released = false;
         }
         let (low_merges, low_differs) = split(low, low_released == released);
@@ -47,6 +47,9 @@ impl Ledger<'_> {
                 self.absorb(low, id);
                 if let Some(high) = high {
                     self.treap.erase(&mut self.pool, high);
+                    let slot = self.pool.at(high);
+                    let (start, end) = (slot.start, slot.end());
+                    self.count_out(start, end, released);
                     self.absorb(low, high);
                 }
                 self.reshape(low, start, end);
@@ -61,9 +64,9 @@ impl Ledger<'_> {
             (None, None) => {
                 let mut kinds = self.kinds(start, end, released);
                 kinds.set(Kinds::SEAM, seam);
+                self.count_in(start, end, released);
                 let slot = self.pool.at_mut(id);
                 slot.kinds = kinds;
-                slot.marks.remove(Marks::DETACHED);
                 slot.marks.insert(Marks::FREE);
                 self.treap.insert(&mut self.pool, id);
                 id
@@ -87,13 +90,10 @@ impl Ledger<'_> {
         from == to
     }
 
-    /// Gives up `part`, which lies right beside `into` and is in no tree: its
-    /// count, its marks and its slot. The new range of `into` is the caller's.
+    /// Gives up `part`, a loose span right beside `into`: its marks and its
+    /// slot. The new range of `into` is the caller's.
     pub(super) fn absorb(&mut self, into: SlotId, part: SlotId) {
-        let slot = self.pool.at(part);
-        let marks = slot.marks.intersection(Marks::INHERITED);
-        let (start, end, released) = (slot.start, slot.end(), slot.is_released());
-        self.count_out(start, end, released);
+        let marks = self.pool.at(part).marks.intersection(Marks::INHERITED);
         self.pool.at_mut(into).marks.insert(marks);
         self.forget(part);
     }

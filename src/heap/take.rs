@@ -121,11 +121,11 @@ impl Ledger<'_> {
                 .ok_or(NoSlot)?;
             return Ok(Begun::Done(self.hand_out(id), needs_zero));
         }
-        self.detach(place).map(Begun::Commit)
+        self.detach_place(place).map(Begun::Commit)
     }
 
     /// Detaches every piece of a place.
-    fn detach(&mut self, place: Place) -> Result<Taking, NoSlot> {
+    fn detach_place(&mut self, place: Place) -> Result<Taking, NoSlot> {
         let Place { first, start, end } = place;
         // Count the slots of every outcome before anything changes.
         let (mut needed, mut spares) = (0, 0);
@@ -153,6 +153,7 @@ impl Ledger<'_> {
         loop {
             let piece = self.piece(at, start, end);
             let id = self.carve(piece.id, piece.start, piece.end).ok_or(NoSlot)?;
+            self.detach(id);
             first_piece = first_piece.or(Some(id));
             match self.pool.at(id).next {
                 Some(next) if self.pool.at(id).end() < end => at = next,
@@ -214,7 +215,9 @@ impl Ledger<'_> {
     /// Notes that what [`next_commit`](Self::next_commit) returned is resident.
     pub(super) fn committed(&mut self, taking: &Taking) {
         if let Some(id) = taking.cursor {
-            self.recount(id, |marks| marks.remove(Marks::RELEASED));
+            self.loosen(id);
+            self.pool.at_mut(id).marks.remove(Marks::RELEASED);
+            self.detach(id);
         }
     }
 
@@ -230,8 +233,8 @@ impl Ledger<'_> {
         self.pool.unreserve(spares);
         self.join(first, end);
         let slot = *self.pool.at(first);
-        // Both ends are cut off before either settles: settled pages may merge
-        // with anything but what is still detached.
+        // Both ends are cut off before either settles, which may merge it with
+        // anything but what is in use.
         let lead = self.cut_lead(first, slot.start, start);
         let trail = self.cut_trail(first, end, slot.end());
         let span = self.hand_out(first);
@@ -248,19 +251,21 @@ impl Ledger<'_> {
         while let Some(id) = at {
             let slot = self.pool.at(id);
             at = slot.next.filter(|_| slot.end() < taking.end);
+            self.loosen(id);
             self.settle(id);
         }
     }
 
-    /// Merges the detached pieces from `first` up to `end` into `first`.
+    /// Merges the detached pieces from `first` up to `end` into `first`, loose.
     fn join(&mut self, first: SlotId, end: u32) {
+        self.loosen(first);
         while self.pool.at(first).end() < end
             && let Some(next) = self.pool.at(first).next
         {
-            let slot = self.pool.at(first);
-            let (start, next_end) = (slot.start, self.pool.at(next).end());
+            self.loosen(next);
+            let (start, next_end) = (self.pool.at(first).start, self.pool.at(next).end());
             self.absorb(first, next);
-            self.resize_detached(first, start, next_end);
+            self.resize(first, start, next_end);
         }
     }
 
@@ -276,7 +281,7 @@ impl Ledger<'_> {
             !slot.marks.contains(Marks::REGION_START) && prev.is_free() && prev.is_released()
         });
         if let Some(prev) = remainder {
-            self.resize_detached(id, start, slot.end());
+            self.resize(id, start, slot.end());
             self.rejoin(prev, self.pool.at(prev).start, start, slot.marks);
             return None;
         }
@@ -285,8 +290,7 @@ impl Ledger<'_> {
         self.pool.at_mut(id).marks.remove(Marks::REGION_START);
         self.map.replace(from, id, lead);
         self.pool.link_before(lead, id);
-        self.resize_detached(id, start, slot.end());
-        self.count_in(from, start, false);
+        self.resize(id, start, slot.end());
         Some(lead)
     }
 
@@ -299,7 +303,7 @@ impl Ledger<'_> {
         let remainder = self
             .next_of_region(id)
             .filter(|&next| self.pool.at(next).is_free() && self.pool.at(next).is_released());
-        self.resize_detached(id, slot.start, end);
+        self.resize(id, slot.start, end);
         if let Some(next) = remainder {
             self.rejoin(next, end, self.pool.at(next).end(), slot.marks);
             return None;
@@ -308,7 +312,6 @@ impl Ledger<'_> {
         self.pool.at_mut(trail).marks = slot.marks.difference(Marks::REGION_START);
         self.pool.link_after(trail, Some(id));
         self.map.begin(&self.pool, trail);
-        self.count_in(end, to, false);
         Some(trail)
     }
 
