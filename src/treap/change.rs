@@ -49,14 +49,13 @@ impl Treap {
         loop {
             let slot = pool.at(at);
             debug_assert!(slot.start != start, "page {start} starts a span already");
-            let side = if start < slot.start {
-                Side::Low
-            } else {
-                Side::High
-            };
-            match slot.child(side) {
+            // Both children are loaded before it is known which: a load less
+            // to wait for at each of some twenty levels.
+            let (low, high) = (slot.child(Side::Low), slot.child(Side::High));
+            let is_low = start < slot.start;
+            match if is_low { low } else { high } {
                 Some(child) => at = child,
-                None => return Some((at, side)),
+                None => return Some((at, if is_low { Side::Low } else { Side::High })),
             }
         }
     }
