@@ -75,11 +75,8 @@ impl<'m, B: Backing> Books<'m> for &LockedHeap<'m, B> {
     fn with<R>(&mut self, step: impl FnOnce(&mut Ledger<'m>) -> R) -> R {
         let mut books = self.books.lock();
         #[cfg(any(test, feature = "fake"))]
-        crate::backing::fake::enter_lock();
-        let result = step(&mut books);
-        #[cfg(any(test, feature = "fake"))]
-        crate::backing::fake::leave_lock();
-        result
+        let _held = crate::backing::fake::Held::new();
+        step(&mut books)
     }
 }
 

@@ -28,7 +28,7 @@ use crate::backing::{Backing, Growth, Refused, Residency};
 use crate::page::{Page, PageCount, PageRange, Window};
 
 #[doc(hidden)]
-pub(crate) use self::lock::{enter_lock, leave_lock};
+pub(crate) use self::lock::Held;
 pub use self::witness::Reuse;
 
 /// The code that a refusal of the fake carries.

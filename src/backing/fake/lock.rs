@@ -12,23 +12,23 @@ std::thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Notes that this thread has taken a heap's lock.
-#[doc(hidden)]
-pub(crate) fn enter_lock() {
-    DEPTH.with(|depth| depth.set(depth.get() + 1));
+/// This thread holds a heap's lock while the value lives, be it by a panic that
+/// it ends.
+#[derive(Debug)]
+pub(crate) struct Held(());
+
+impl Held {
+    /// Notes that this thread has taken a heap's lock.
+    pub(crate) fn new() -> Self {
+        DEPTH.with(|depth| depth.set(depth.get() + 1));
+        Self(())
+    }
 }
 
-/// Notes that this thread gives a heap's lock back.
-///
-/// # Panics
-///
-/// If this thread holds none.
-#[doc(hidden)]
-pub(crate) fn leave_lock() {
-    DEPTH.with(|depth| {
-        assert!(depth.get() > 0, "a lock is given back that was never taken");
-        depth.set(depth.get() - 1);
-    });
+impl Drop for Held {
+    fn drop(&mut self) {
+        DEPTH.with(|depth| depth.set(depth.get() - 1));
+    }
 }
 
 /// Fails if this thread holds a heap's lock.
@@ -43,33 +43,32 @@ mod tests {
 
     #[test]
     fn a_hook_between_two_locks_is_fine() {
-        enter_lock();
-        leave_lock();
+        drop(Held::new());
         assert_unlocked("sys_used");
-        enter_lock();
-        leave_lock();
+        drop(Held::new());
     }
 
     #[test]
     fn another_threads_lock_is_no_fault() {
-        enter_lock();
+        let _held = Held::new();
         let other = std::thread::spawn(|| assert_unlocked("sys_used")).join();
-        leave_lock();
         assert!(other.is_ok());
     }
 
     #[test]
     #[should_panic(expected = "under the heap's lock")]
     fn a_hook_under_the_lock_is_a_fault() {
-        enter_lock();
+        let _held = Held::new();
         assert_unlocked("sys_used");
     }
 
     #[test]
-    #[should_panic(expected = "never taken")]
-    fn a_lock_is_not_given_back_twice() {
-        enter_lock();
-        leave_lock();
-        leave_lock();
+    fn a_panic_under_the_lock_gives_it_back() {
+        let panicked = std::panic::catch_unwind(|| {
+            let _held = Held::new();
+            panic!("in the middle of a step");
+        });
+        assert!(panicked.is_err());
+        assert_unlocked("sys_used");
     }
 }
