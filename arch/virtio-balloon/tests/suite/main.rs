@@ -1,0 +1,11 @@
+//! The balloon over a fake device: a state machine that speaks the transport's
+//! trait and works on real memory, which it fills with junk as soon as it may.
+
+mod common;
+mod fake;
+mod hostile;
+mod idle;
+mod random;
+mod start;
+mod target;
+mod threads;
