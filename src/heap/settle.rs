@@ -25,6 +25,11 @@ impl Ledger<'_> {
             let next = self.pool.at(next);
             next.is_free() && !next.marks.contains(Marks::REGION_START)
         });
+        if low.is_none() && high.is_none() && !released {
+            // Between two spans in use: what most frees come to.
+            self.plant(id, false);
+            return;
+        }
         let is_released = |link: Link| link.is_some_and(|id| self.pool.at(id).is_released());
         let (low_released, high_released) = (is_released(low), is_released(high));
         if released && !low_released && !high_released && self.is_husk(id) {
@@ -62,13 +67,7 @@ impl Ledger<'_> {
                 high
             }
             (None, None) => {
-                let mut kinds = self.kinds(start, end, released);
-                kinds.set(Kinds::SEAM, seam);
-                self.count_in(start, end, released);
-                let slot = self.pool.at_mut(id);
-                slot.kinds = kinds;
-                slot.marks.insert(Marks::FREE);
-                self.treap.insert(&mut self.pool, id);
+                self.plant(id, seam);
                 id
             }
         };
@@ -79,6 +78,19 @@ impl Ledger<'_> {
         if let Some(high) = high_differs {
             self.realign(merged, high);
         }
+    }
+
+    /// Makes a loose span a free one of its own.
+    fn plant(&mut self, id: SlotId, seam: bool) {
+        let slot = self.pool.at(id);
+        let (start, end, released) = (slot.start, slot.end(), slot.is_released());
+        self.count_in(start, end, released);
+        let mut kinds = self.kinds(start, end, released);
+        kinds.set(Kinds::SEAM, seam);
+        let slot = self.pool.at_mut(id);
+        slot.kinds = kinds;
+        slot.marks.insert(Marks::FREE);
+        self.treap.insert(&mut self.pool, id);
     }
 
     /// Returns whether a span is less than one whole physical page. If it is
