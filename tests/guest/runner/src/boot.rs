@@ -1,0 +1,200 @@
+//! One boot: QEMU, its serial line, its time limit, and its end.
+//!
+//! A thread passes on the lines of the guest, so that waiting for one can end.
+//! QEMU is killed if anything here fails, and whatever happens.
+
+use std::fmt;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::machines::{End, Machine};
+use crate::qmp::Qmp;
+
+/// What QEMU ends with when the guest writes 0x10 to the debug exit.
+const SUCCESS: i32 = 0x10 << 1 | 1;
+/// And when it writes 0x7f.
+const PANIC: i32 = 0x7f << 1 | 1;
+
+/// Why a boot was given up.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something of the host's failed.
+    Host(std::io::Error),
+    /// The guest asked for something that there is not.
+    Question(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(why) => write!(f, "the host: {why}"),
+            Self::Question(line) => write!(f, "no answer to `{line}`"),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(why: std::io::Error) -> Self {
+        Self::Host(why)
+    }
+}
+
+/// A QEMU that does not outlive this.
+struct Qemu(Child);
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        // Both fail if it has ended, which is what they are for.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Boots a kernel, and returns how it ended.
+pub(crate) fn boot(kernel: &Path, machine: &Machine) -> Result<End, Failure> {
+    let start = Instant::now();
+    let socket = std::env::temp_dir().join(format!("spanheap-guest-{}", std::process::id()));
+    let _none_is_fine = std::fs::remove_file(&socket);
+    let accelerator = std::env::var("SPANHEAP_ACCEL").unwrap_or_else(|_| "tcg".into());
+    let child = Command::new("qemu-system-x86_64")
+        .args([
+            "-accel",
+            &accelerator,
+            "-machine",
+            machine.kind,
+            "-cpu",
+            "max",
+        ])
+        .args(["-m", &machine.mebibytes.to_string()])
+        .args([
+            "-nodefaults",
+            "-no-reboot",
+            "-display",
+            "none",
+            "-serial",
+            "stdio",
+        ])
+        .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
+        .arg("-qmp")
+        .arg(format!("unix:{},server=on,wait=off", socket.display()))
+        .args(machine.options)
+        .args(["-append", machine.line])
+        .arg("-kernel")
+        .arg(kernel)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut qemu = Qemu(child);
+    let outcome = converse(&mut qemu, machine, start, &socket);
+    let _ = std::fs::remove_file(&socket);
+    outcome
+}
+
+/// Prints what the guest prints, and answers what it asks, until it ends.
+fn converse(
+    qemu: &mut Qemu,
+    machine: &Machine,
+    start: Instant,
+    socket: &Path,
+) -> Result<End, Failure> {
+    let closed = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+    let output = qemu.0.stdout.take().ok_or_else(closed)?;
+    let input = qemu.0.stdin.take().ok_or_else(closed)?;
+    let mut host = Host {
+        input,
+        pid: qemu.0.id(),
+        qmp: None,
+        socket,
+    };
+    let (send, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            if send.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    loop {
+        let left = machine.limit.saturating_sub(start.elapsed());
+        match lines.recv_timeout(left) {
+            Ok(line) => match line.strip_prefix('@') {
+                Some(question) => host.answer(question)?,
+                None => println!("{line}"),
+            },
+            Err(RecvTimeoutError::Timeout) => return Ok(End::Hang),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    // Its line is closed, so its end is near; but not without a limit either.
+    loop {
+        match qemu.0.try_wait()? {
+            Some(status) => {
+                return Ok(match status.code() {
+                    Some(SUCCESS) => End::Success,
+                    Some(PANIC) => End::Panic,
+                    // Without a reset, it is what QEMU ends with in its place.
+                    Some(0) => End::Reset,
+                    other => End::Other(other.unwrap_or(-1)),
+                });
+            }
+            None if start.elapsed() > machine.limit => return Ok(End::Hang),
+            None => thread::sleep(Duration::from_millis(10)),
+        }
+    }
+}
+
+/// The host, as the guest may ask about it.
+struct Host<'a> {
+    input: ChildStdin,
+    pid: u32,
+    qmp: Option<Qmp>,
+    socket: &'a Path,
+}
+
+impl Host<'_> {
+    fn answer(&mut self, question: &str) -> Result<(), Failure> {
+        let answer = match question.split_once(' ').unwrap_or((question, "")) {
+            ("memory", _) => {
+                let [pss, huge] = self.memory()?;
+                format!("{pss}\n{huge}\n")
+            }
+            ("want", bytes) => {
+                let bytes = bytes
+                    .parse::<u64>()
+                    .map_err(|_| Failure::Question(question.into()))?;
+                self.qmp()?.want(bytes)?;
+                "0\n".into()
+            }
+            ("size", _) => format!("{}\n", self.qmp()?.size()?),
+            _ => return Err(Failure::Question(question.into())),
+        };
+        self.input.write_all(answer.as_bytes())?;
+        Ok(self.input.flush()?)
+    }
+
+    fn qmp(&mut self) -> Result<&mut Qmp, Failure> {
+        if self.qmp.is_none() {
+            self.qmp = Some(Qmp::connect(self.socket)?);
+        }
+        self.qmp.as_mut().ok_or(Failure::Question("qmp".into()))
+    }
+
+    /// QEMU's share of the host's memory, and what of it is in huge pages.
+    fn memory(&self) -> Result<[u64; 2], Failure> {
+        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid))?;
+        let bytes = |name| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            let kibibytes =
+                line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+            kibibytes
+                .map(|number| number << 10)
+                .ok_or_else(|| Failure::Question(text.clone()))
+        };
+        Ok([bytes("Pss:")?, bytes("AnonHugePages:")?])
+    }
+}

@@ -1,0 +1,132 @@
+//! Which kernel is booted on which machines, and for how long.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+/// A machine for QEMU.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    /// The kind of machine, with its options.
+    pub(crate) kind: &'static str,
+    /// Its memory.
+    pub(crate) mebibytes: u32,
+    /// Its balloon, and what else QEMU is told.
+    pub(crate) options: &'static [&'static str],
+    /// The kernel's command line.
+    pub(crate) line: &'static str,
+    /// How long a boot may take.
+    pub(crate) limit: Duration,
+    /// How it is to end.
+    pub(crate) end: End,
+}
+
+/// How a boot ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// All cases have held.
+    Success,
+    /// One has not, or a fault was nobody's.
+    Panic,
+    /// The machine gave up: faults as it took faults, for one.
+    Reset,
+    /// It did not end in time.
+    Hang,
+    /// QEMU ended on its own account.
+    Other(i32),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Success => f.write_str("success"),
+            Self::Panic => f.write_str("a panic"),
+            Self::Reset => f.write_str("a reset, as after a triple fault"),
+            Self::Hang => f.write_str("no end within the time limit"),
+            Self::Other(code) => write!(f, "QEMU's code {code}"),
+        }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with {} MiB", self.kind, self.mebibytes)?;
+        let told = |options: &[&str]| self.options.starts_with(options);
+        f.write_str(match () {
+            () if told(OVER_PCI) => ", balloon over PCI",
+            () if told(OVER_MMIO) => ", balloon over MMIO",
+            () if told(OVER_LEGACY_MMIO) => ", balloon over legacy MMIO",
+            () => "",
+        })?;
+        if self.line.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ", told to {}", self.line)
+        }
+    }
+}
+
+const PC: &str = "pc";
+const Q35: &str = "q35";
+const MICROVM: &str = "microvm,acpi=off";
+
+const OVER_PCI: &[&str] = &[
+    "-device",
+    "virtio-balloon-pci,free-page-reporting=on,deflate-on-oom=on",
+];
+const OVER_MMIO: &[&str] = &[
+    "-global",
+    "virtio-mmio.force-legacy=false",
+    "-device",
+    "virtio-balloon-device,free-page-reporting=on,deflate-on-oom=on",
+];
+const OVER_LEGACY_MMIO: &[&str] = &[
+    "-device",
+    "virtio-balloon-device,free-page-reporting=on,deflate-on-oom=on",
+];
+
+/// Returns a kernel's name: its file's, without what cargo adds.
+pub(crate) fn name_of(kernel: &Path) -> String {
+    let stem = kernel.file_stem().unwrap_or_default().to_string_lossy();
+    stem.rsplit_once('-')
+        .map_or(stem.as_ref(), |(name, _)| name)
+        .to_owned()
+}
+
+/// Returns the machines that a kernel is meant for.
+pub(crate) fn for_kernel(name: &str) -> Vec<Machine> {
+    let machine = |kind, mebibytes, options, seconds| Machine {
+        kind,
+        mebibytes,
+        options,
+        line: "",
+        limit: Duration::from_secs(seconds),
+        end: End::Success,
+    };
+    let broken = |line, end, seconds| Machine {
+        line,
+        end,
+        ..machine(PC, 64, &[], seconds)
+    };
+    match name {
+        "broken" => vec![
+            broken("panic", End::Panic, 30),
+            broken("fault", End::Panic, 30),
+            broken("reset", End::Reset, 30),
+            broken("hang", End::Hang, 5),
+        ],
+        "memory" => [PC, Q35, MICROVM]
+            .into_iter()
+            .flat_map(|kind| [machine(kind, 512, &[], 60), machine(kind, 6144, &[], 180)])
+            .collect(),
+        "balloon" => vec![
+            machine(PC, 1024, OVER_PCI, 90),
+            machine(Q35, 1024, OVER_PCI, 90),
+            machine(MICROVM, 1024, OVER_MMIO, 90),
+            machine(MICROVM, 1024, OVER_LEGACY_MMIO, 90),
+        ],
+        // 3 GiB, so that a whole one is somewhere in it; most is never touched.
+        "bringup" => vec![machine(PC, 3072, &[], 90), machine(MICROVM, 3072, &[], 90)],
+        _ => vec![machine(PC, 512, &[], 60), machine(MICROVM, 512, &[], 60)],
+    }
+}

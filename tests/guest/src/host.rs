@@ -1,0 +1,76 @@
+//! Questions to the runner on the host, and the end of the machine.
+//!
+//! A line that begins with `@` is a question, and the runner answers with a line
+//! of decimal numbers. So a test reads like one, although half of what it is
+//! about happens outside of the machine.
+
+use core::hint::spin_loop;
+
+use crate::port::write_word;
+use crate::{println, serial};
+
+const EXIT: u16 = 0xf4;
+/// What the runner takes for success: QEMU ends with `2 * 16 + 1`.
+const SUCCESS: u32 = 0x10;
+const FAILURE: u32 = 0x7f;
+
+/// The host's memory behind this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct HostMemory {
+    /// QEMU's share of the host's memory, in bytes.
+    pub pss: u64,
+    /// What of its private memory is in huge pages, in bytes.
+    pub huge: u64,
+}
+
+/// Asks for the host's memory behind this machine.
+#[must_use]
+pub fn memory() -> HostMemory {
+    println!("@memory");
+    HostMemory {
+        pss: number(),
+        huge: number(),
+    }
+}
+
+/// Has the host set the size that it wants the machine to have, in bytes.
+pub fn want(bytes: u64) {
+    println!("@want {bytes}");
+    assert_eq!(number(), 0, "the host refused");
+}
+
+/// Asks how large the host thinks the machine is, in bytes.
+#[must_use]
+pub fn size() -> u64 {
+    println!("@size");
+    number()
+}
+
+/// Reads a decimal number and the byte behind it.
+fn number() -> u64 {
+    let mut number = 0;
+    loop {
+        match serial::read() {
+            digit @ b'0'..=b'9' => number = number * 10 + u64::from(digit - b'0'),
+            _ => return number,
+        }
+    }
+}
+
+/// Ends the machine: the test has held.
+pub fn succeed() -> ! {
+    end(SUCCESS)
+}
+
+/// Ends the machine: the test has failed.
+pub fn fail() -> ! {
+    end(FAILURE)
+}
+
+fn end(code: u32) -> ! {
+    write_word(EXIT, code);
+    // Not reached, if the device is there; else the time limit ends it.
+    loop {
+        spin_loop();
+    }
+}
