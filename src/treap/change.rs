@@ -36,6 +36,7 @@ impl Treap {
             }
         }
 
+        self.finger = Some(id);
         while let Some(parent) = pool.at(id).parent
             && pool.at(parent).priority > priority
         {
@@ -45,7 +46,10 @@ impl Treap {
 
     /// Returns where a span that starts at `start` hangs as a leaf.
     fn leaf_for(&self, pool: &Pool<'_>, start: u32) -> Option<(SlotId, Side)> {
-        let mut at = self.root?;
+        let mut at = match self.finger {
+            Some(finger) => Self::climb(pool, finger, start),
+            None => self.root?,
+        };
         loop {
             let slot = pool.at(at);
             debug_assert!(slot.start != start, "page {start} starts a span already");
@@ -58,6 +62,29 @@ impl Treap {
                 None => return Some((at, if is_low { Side::Low } else { Side::High })),
             }
         }
+    }
+
+    /// Climbs from `from` to the lowest node whose subtree would hold a span
+    /// that starts at `start`: the finger search that Seidel and Aragon describe.
+    fn climb(pool: &Pool<'_>, from: SlotId, start: u32) -> SlotId {
+        let mut at = from;
+        let mut slot = pool.at(at);
+        // Only an ancestor beyond `start`, of which this is on the near side,
+        // bounds the subtree.
+        let side = if slot.start < start {
+            Side::Low
+        } else {
+            Side::High
+        };
+        while let Some(parent) = slot.parent {
+            let above = pool.at(parent);
+            let is_beyond = (above.start < start) == (side == Side::High);
+            if is_beyond && above.side_of(at) == side {
+                break;
+            }
+            (at, slot) = (parent, above);
+        }
+        at
     }
 
     /// Removes a span.
@@ -90,6 +117,9 @@ impl Treap {
         let parent = slot.parent.take();
         slot.set_child(Side::Low, None, Summary::EMPTY);
         slot.set_child(Side::High, None, Summary::EMPTY);
+        if self.finger == Some(id) {
+            self.finger = parent.or(heir);
+        }
         if let Some(heir) = heir {
             pool.at_mut(heir).parent = parent;
         }

@@ -35,6 +35,9 @@ pub(crate) struct Treap {
     root: Link,
     /// The span at the lowest address: what first fit looks at first.
     lowest: Link,
+    /// The span inserted last, or a node beside it: frees come in bursts, and
+    /// the next place is often near.
+    finger: Link,
     random: Random,
     inserts: u64,
     removals: u64,
@@ -46,6 +49,7 @@ impl Treap {
         Self {
             root: None,
             lowest: None,
+            finger: None,
             random: Random::new(seed),
             inserts: 0,
             removals: 0,
