@@ -54,7 +54,7 @@ impl Treap {
             let slot = pool.at(at);
             debug_assert!(slot.start != start, "page {start} starts a span already");
             // Both children are loaded before it is known which: a load less
-            // to wait for at each of some twenty levels.
+            // to wait for at each level.
             let (low, high) = (slot.child(Side::Low), slot.child(Side::High));
             let is_low = start < slot.start;
             match if is_low { low } else { high } {

@@ -16,7 +16,7 @@
 //!
 //! Invariant: in order, starts ascend; no child's priority is below its
 //! parent's; a node's summaries are those of its children's subtrees; `lowest`
-//! is the first in order.
+//! is the first in order; `finger` is a node of the tree, if there is one.
 
 mod change;
 mod find;
@@ -110,7 +110,19 @@ impl Treap {
             }
             at = next;
         }
-        None
+        // The links hold, so that what climbs from a node of the tree ends at
+        // its root.
+        let mut top = self.finger;
+        while let Some(id) = top
+            && let Some(parent) = pool.at(id).parent
+        {
+            top = Some(parent);
+        }
+        if top == self.root {
+            None
+        } else {
+            self.finger.or(self.root)
+        }
     }
 }
 
