@@ -21,6 +21,8 @@ pub struct HostMemory {
     pub pss: u64,
     /// What of its private memory is in huge pages, in bytes.
     pub huge: u64,
+    /// What the host could give to others, in bytes.
+    pub available: u64,
 }
 
 /// Asks for the host's memory behind this machine.
@@ -30,7 +32,17 @@ pub fn memory() -> HostMemory {
     HostMemory {
         pss: number(),
         huge: number(),
+        available: number(),
     }
+}
+
+/// Has the runner touch `pieces` pieces of `bytes` of its own memory, every
+/// other one of a mapping, and discard them one by one with `madvise`. Returns
+/// how many nanoseconds the latter took: what the host's own work costs.
+#[must_use]
+pub fn discard(pieces: u64, bytes: u64) -> u64 {
+    println!("@discard {pieces} {bytes}");
+    number()
 }
 
 /// Has the host set the size that it wants the machine to have, in bytes.

@@ -12,6 +12,8 @@
 
 #![no_std]
 
+pub mod balloon;
+mod device;
 mod direct_map;
 mod heap;
 pub mod host;

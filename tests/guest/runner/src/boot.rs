@@ -11,6 +11,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::discard::discard;
 use crate::machines::{End, Machine};
 use crate::qmp::Qmp;
 
@@ -158,20 +159,24 @@ struct Host<'a> {
 
 impl Host<'_> {
     fn answer(&mut self, question: &str) -> Result<(), Failure> {
+        let unknown = || Failure::Question(question.into());
         let answer = match question.split_once(' ').unwrap_or((question, "")) {
             ("memory", _) => {
                 let [pss, huge] = self.memory()?;
-                format!("{pss}\n{huge}\n")
+                format!("{pss}\n{huge}\n{}\n", available()?)
+            }
+            ("discard", numbers) => {
+                let [pieces, bytes] = two(numbers).ok_or_else(unknown)?;
+                let took = discard(pieces as usize, bytes as usize)?;
+                format!("{}\n", took.as_nanos())
             }
             ("want", bytes) => {
-                let bytes = bytes
-                    .parse::<u64>()
-                    .map_err(|_| Failure::Question(question.into()))?;
+                let bytes = bytes.parse().map_err(|_| unknown())?;
                 self.qmp()?.want(bytes)?;
                 "0\n".into()
             }
             ("size", _) => format!("{}\n", self.qmp()?.size()?),
-            _ => return Err(Failure::Question(question.into())),
+            _ => return Err(unknown()),
         };
         self.input.write_all(answer.as_bytes())?;
         Ok(self.input.flush()?)
@@ -187,14 +192,39 @@ impl Host<'_> {
     /// QEMU's share of the host's memory, and what of it is in huge pages.
     fn memory(&self) -> Result<[u64; 2], Failure> {
         let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid))?;
-        let bytes = |name| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name));
-            let kibibytes =
-                line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-            kibibytes
-                .map(|number| number << 10)
-                .ok_or_else(|| Failure::Question(text.clone()))
-        };
-        Ok([bytes("Pss:")?, bytes("AnonHugePages:")?])
+        Ok([field(&text, "Pss:")?, field(&text, "AnonHugePages:")?])
     }
+}
+
+/// What the host could give to others, in bytes: what its kernel says, and what
+/// it keeps in lists of each CPU, where much of what was just freed waits for a
+/// second or two without being counted.
+fn available() -> Result<u64, Failure> {
+    let zones = std::fs::read_to_string("/proc/zoneinfo")?;
+    let in_lists: u64 = zones
+        .lines()
+        .filter_map(|line| {
+            line.trim()
+                .strip_prefix("count:")?
+                .trim()
+                .parse::<u64>()
+                .ok()
+        })
+        .sum();
+    let counted = field(&std::fs::read_to_string("/proc/meminfo")?, "MemAvailable:")?;
+    Ok(counted + in_lists * rustix::param::page_size() as u64)
+}
+
+/// Two decimal numbers with a space between.
+fn two(numbers: &str) -> Option<[u64; 2]> {
+    let (first, second) = numbers.split_once(' ')?;
+    Some([first.parse().ok()?, second.parse().ok()?])
+}
+
+/// The number behind a name, which the kernel counts in KiB, in bytes.
+fn field(text: &str, name: &str) -> Result<u64, Failure> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    let bytes = kibibytes.map(|number| number << 10);
+    bytes.ok_or_else(|| Failure::Question(format!("{name} is missing in {text}")))
 }

@@ -125,6 +125,8 @@ pub(crate) fn for_kernel(name: &str) -> Vec<Machine> {
             machine(MICROVM, 1024, OVER_MMIO, 90),
             machine(MICROVM, 1024, OVER_LEGACY_MMIO, 90),
         ],
+        // 1 GiB in pieces, and something beside it.
+        "reporting" => vec![machine(PC, 1536, OVER_PCI, 90)],
         // 3 GiB, so that a whole one is somewhere in it; most is never touched.
         "bringup" => vec![machine(PC, 3072, &[], 90), machine(MICROVM, 3072, &[], 90)],
         _ => vec![machine(PC, 512, &[], 60), machine(MICROVM, 512, &[], 60)],

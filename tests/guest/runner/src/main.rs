@@ -9,6 +9,7 @@
 //! `SPANHEAP_ACCEL` is QEMU's accelerator, `tcg` if it is not set.
 
 mod boot;
+mod discard;
 mod machines;
 mod qmp;
 
