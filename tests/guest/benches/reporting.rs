@@ -91,7 +91,7 @@ fn release(heap: &Heap, clock: &Hpet) -> u64 {
 }
 
 fn gibibytes_per_second(nanoseconds: u64) -> u64 {
-    CLAIM * 1_000_000_000 / nanoseconds.max(1) >> 30
+    (CLAIM * 1_000_000_000 / nanoseconds.max(1)) >> 30
 }
 
 /// The machine's high precision event timer: 100 MHz in QEMU, by the host's
