@@ -1,8 +1,13 @@
-//! Links the kernels by `link.ld`, wherever the linker is started.
+//! Links the kernels by their architecture's `link.ld`, wherever the linker is
+//! started.
+
+use std::env::var;
 
 fn main() {
-    let here = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-    println!("cargo::rerun-if-changed=link.ld");
-    println!("cargo::rustc-link-arg-tests=-T{here}/link.ld");
-    println!("cargo::rustc-link-arg-benches=-T{here}/link.ld");
+    let here = var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    let architecture = var("CARGO_CFG_TARGET_ARCH").expect("cargo sets it");
+    let script = format!("{here}/src/{architecture}/link.ld");
+    println!("cargo::rerun-if-changed={script}");
+    println!("cargo::rustc-link-arg-tests=-T{script}");
+    println!("cargo::rustc-link-arg-benches=-T{script}");
 }

@@ -11,9 +11,9 @@ use spin::{Mutex, Once};
 use virtio_drivers::transport::SomeTransport;
 
 use crate::device;
-use crate::direct_map::{OFFSET, direct_map, pointer};
 use crate::heap::{heap_of, window};
 use crate::memory::BootMemory;
+use crate::{OFFSET, direct_map, pointer};
 
 /// Bytes of a page.
 pub const PAGE: u64 = 4096;

@@ -6,8 +6,8 @@ use spanheap::region::MemoryMap;
 use spanheap::{Backing, Geometry, LockedHeap, PageCount, PageRange, Refused, Residency, Window};
 use spanheap_bootstrap::{Plan, bootstrap_locked};
 
-use crate::direct_map::pointer;
 use crate::memory::BootMemory;
+use crate::pointer;
 
 /// A backing that keeps all memory.
 #[derive(Debug)]

@@ -1,43 +1,16 @@
-//! The machine's memory, as its PVH start info tells it.
+//! The machine's memory, as the machine told it.
 //!
-//! The start info, its memory map and the command line lie in memory that the
-//! map calls usable. So all is copied before any page is handed out, page 0
-//! among them on some machines.
-//!
-//! Layout of the start info and its map: Xen's `hvm_start_info`, version 1.
+//! What tells it (the PVH start info, the device tree) lies in memory that it
+//! calls usable. So it is copied before any page is handed out, or it is among
+//! what is taken. A module (QEMU's `-initrd`) stays where it is, and its bytes
+//! are taken.
 
 use core::ops::Range;
 
-/// So many ranges of a map are kept.
+/// So many ranges of a map are kept, of either kind.
 const RANGES: usize = 16;
 /// So many bytes of the command line are kept.
 const LINE: usize = 64;
-const MAGIC: u32 = 0x336e_c578;
-const USABLE: u32 = 1;
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct StartInfo {
-    magic: u32,
-    version: u32,
-    flags: u32,
-    modules: u32,
-    module_list: u64,
-    command_line: u64,
-    rsdp: u64,
-    map: u64,
-    map_entries: u32,
-    reserved: u32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct MapEntry {
-    start: u64,
-    bytes: u64,
-    kind: u32,
-    reserved: u32,
-}
 
 unsafe extern "C" {
     // From the linker script; only their addresses mean something.
@@ -48,65 +21,90 @@ unsafe extern "C" {
 /// The machine's memory: a copy.
 #[derive(Debug)]
 pub struct BootMemory {
-    usable: [Range<u64>; RANGES],
-    len: usize,
-    taken: [Range<u64>; 1],
+    usable: List,
+    taken: List,
+    /// Empty if there is none.
+    module: Range<u64>,
     line: [u8; LINE],
 }
 
+/// Some ranges.
+#[derive(Debug)]
+struct List {
+    ranges: [Range<u64>; RANGES],
+    len: usize,
+}
+
+impl List {
+    const EMPTY: Self = Self {
+        ranges: [const { 0..0 }; RANGES],
+        len: 0,
+    };
+
+    fn add(&mut self, range: Range<u64>) {
+        self.ranges[self.len] = range;
+        self.len += 1;
+    }
+
+    fn all(&self) -> &[Range<u64>] {
+        &self.ranges[..self.len]
+    }
+}
+
 impl BootMemory {
-    /// Copies the memory map out of the start info.
-    ///
-    /// # Safety
-    ///
-    /// `info` is the address of the start info, and the low 4 GiB, where all of
-    /// it lies, are mapped one to one and not written to.
-    pub(crate) unsafe fn read(info: u32) -> Self {
-        // SAFETY: the caller's promise.
-        let info = unsafe { (info as usize as *const StartInfo).read_unaligned() };
-        assert_eq!(info.magic, MAGIC, "no PVH start info");
-        assert!(info.version >= 1, "a start info without a memory map");
+    /// No memory yet, and the image is taken.
+    pub(crate) fn new() -> Self {
         let image = (&raw const image_start).addr() as u64..(&raw const image_end).addr() as u64;
         let mut memory = Self {
-            usable: [const { 0..0 }; RANGES],
-            len: 0,
-            taken: [image],
+            usable: List::EMPTY,
+            taken: List::EMPTY,
+            module: 0..0,
             line: [0; LINE],
         };
-        let line = info.command_line as usize as *const u8;
-        for (number, byte) in memory.line[..LINE - 1].iter_mut().enumerate() {
-            if line.is_null() {
-                break;
-            }
-            // SAFETY: the caller's promise; no byte before it was the last one.
-            *byte = unsafe { line.wrapping_add(number).read() };
-            if *byte == 0 {
-                break;
-            }
-        }
-        for entry in 0..info.map_entries as usize {
-            let at = (info.map as usize as *const MapEntry).wrapping_add(entry);
-            // SAFETY: the caller's promise; the start info counts the entries.
-            let entry = unsafe { at.read_unaligned() };
-            // Some machines end their map by an empty entry.
-            if entry.kind == USABLE && entry.bytes != 0 {
-                memory.usable[memory.len] = entry.start..entry.start + entry.bytes;
-                memory.len += 1;
-            }
-        }
+        memory.take(image);
         memory
     }
 
-    /// Returns the ranges that are memory, the image's among them.
-    #[must_use]
-    pub fn usable(&self) -> &[Range<u64>] {
-        &self.usable[..self.len]
+    /// Adds a range that is memory.
+    pub(crate) fn add(&mut self, range: Range<u64>) {
+        self.usable.add(range);
     }
 
-    /// Returns the ranges of it that are in use: the image's.
+    /// Says that a range is in use.
+    pub(crate) fn take(&mut self, range: Range<u64>) {
+        self.taken.add(range);
+    }
+
+    /// Says where the module is, and that it is in use.
+    pub(crate) fn set_module(&mut self, range: Range<u64>) {
+        self.module = range.clone();
+        self.take(range);
+    }
+
+    /// Keeps the beginning of the command line.
+    pub(crate) fn set_command_line(&mut self, line: &[u8]) {
+        for (to, from) in self.line.iter_mut().zip(line) {
+            *to = *from;
+        }
+    }
+
+    /// Returns the ranges that are memory, those that are taken among them.
+    #[must_use]
+    pub fn usable(&self) -> &[Range<u64>] {
+        self.usable.all()
+    }
+
+    /// Returns the ranges that are in use: the image's, the module's, and what
+    /// the machine says so of.
     #[must_use]
     pub fn taken(&self) -> &[Range<u64>] {
-        &self.taken
+        self.taken.all()
+    }
+
+    /// Returns where the module is that the machine was started with.
+    #[must_use]
+    pub fn module(&self) -> Option<Range<u64>> {
+        Some(self.module.clone()).filter(|module| !module.is_empty())
     }
 
     /// Returns the beginning of the command line, up to its first byte of zero.

@@ -2,19 +2,15 @@
 
 use core::fmt;
 
-use crate::port::{read_byte, write_byte};
+use crate::arch;
 
-const DATA: u16 = 0x3f8;
-const STATUS: u16 = DATA + 5;
-const RECEIVED: u8 = 1;
-
-/// The line, as something to write to. QEMU takes bytes at any speed.
+/// The line, as something to write to.
 #[derive(Debug)]
 pub struct Serial;
 
 impl fmt::Write for Serial {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.bytes().for_each(|byte| write_byte(DATA, byte));
+        text.bytes().for_each(arch::write_byte);
         Ok(())
     }
 }
@@ -22,10 +18,7 @@ impl fmt::Write for Serial {
 /// Waits for a byte.
 #[must_use]
 pub fn read() -> u8 {
-    while read_byte(STATUS) & RECEIVED == 0 {
-        core::hint::spin_loop();
-    }
-    read_byte(DATA)
+    arch::read_byte()
 }
 
 /// Prints a line.

@@ -15,10 +15,10 @@ use crate::discard::discard;
 use crate::machines::{End, Machine};
 use crate::qmp::Qmp;
 
-/// What QEMU ends with when the guest writes 0x10 to the debug exit.
-const SUCCESS: i32 = 0x10 << 1 | 1;
-/// And when it writes 0x7f.
-const PANIC: i32 = 0x7f << 1 | 1;
+/// What the guest ends QEMU with when all has held.
+const SUCCESS: i32 = 33;
+/// And when something has not.
+const PANIC: i32 = 255;
 
 /// Why a boot was given up.
 #[derive(Debug)]
@@ -60,16 +60,11 @@ pub(crate) fn boot(kernel: &Path, machine: &Machine) -> Result<End, Failure> {
     let start = Instant::now();
     let socket = std::env::temp_dir().join(format!("spanheap-guest-{}", std::process::id()));
     let _none_is_fine = std::fs::remove_file(&socket);
-    let accelerator = std::env::var("SPANHEAP_ACCEL").unwrap_or_else(|_| "tcg".into());
-    let child = Command::new("qemu-system-x86_64")
-        .args([
-            "-accel",
-            &accelerator,
-            "-machine",
-            machine.kind,
-            "-cpu",
-            "max",
-        ])
+    let architecture = machine.architecture;
+    let child = Command::new(architecture.qemu())
+        .args(["-accel", &architecture.accelerator()])
+        .args(["-machine", machine.kind])
+        .args(architecture.options())
         .args(["-m", &machine.mebibytes.to_string()])
         .args([
             "-nodefaults",
@@ -79,7 +74,6 @@ pub(crate) fn boot(kernel: &Path, machine: &Machine) -> Result<End, Failure> {
             "-serial",
             "stdio",
         ])
-        .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
         .arg("-qmp")
         .arg(format!("unix:{},server=on,wait=off", socket.display()))
         .args(machine.options)
@@ -120,16 +114,26 @@ fn converse(
             }
         }
     });
-    loop {
+    // What the firmware prints is of interest only if the kernel never begins.
+    let mut firmware = Some(Vec::new());
+    let hangs = loop {
         let left = machine.limit.saturating_sub(start.elapsed());
         match lines.recv_timeout(left) {
-            Ok(line) => match line.strip_prefix('@') {
-                Some(question) => host.answer(question)?,
-                None => println!("{line}"),
+            Ok(line) => match (line.strip_prefix('@'), &mut firmware) {
+                (Some("begin"), _) => firmware = None,
+                (Some(question), _) => host.answer(question)?,
+                (None, Some(before)) => before.push(line),
+                (None, None) => println!("{line}"),
             },
-            Err(RecvTimeoutError::Timeout) => return Ok(End::Hang),
-            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => break true,
+            Err(RecvTimeoutError::Disconnected) => break false,
         }
+    };
+    for line in firmware.into_iter().flatten() {
+        println!("{line}");
+    }
+    if hangs {
+        return Ok(End::Hang);
     }
     // Its line is closed, so its end is near; but not without a limit either.
     loop {

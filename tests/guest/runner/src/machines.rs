@@ -4,9 +4,13 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::architecture::Architecture;
+
 /// A machine for QEMU.
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
+    /// The architecture that it is of.
+    pub(crate) architecture: Architecture,
     /// The kind of machine, with its options.
     pub(crate) kind: &'static str,
     /// Its memory.
@@ -50,7 +54,13 @@ impl fmt::Display for End {
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} with {} MiB", self.kind, self.mebibytes)?;
+        let Self {
+            architecture,
+            kind,
+            mebibytes,
+            ..
+        } = self;
+        write!(f, "{architecture} {kind} with {mebibytes} MiB")?;
         let told = |options: &[&str]| self.options.starts_with(options);
         f.write_str(match () {
             () if told(OVER_PCI) => ", balloon over PCI",
@@ -69,6 +79,8 @@ impl fmt::Display for Machine {
 const PC: &str = "pc";
 const Q35: &str = "q35";
 const MICROVM: &str = "microvm,acpi=off";
+/// The one machine of the other architectures.
+const VIRT: &str = "virt";
 
 const OVER_PCI: &[&str] = &[
     "-device",
@@ -94,8 +106,9 @@ pub(crate) fn name_of(kernel: &Path) -> String {
 }
 
 /// Returns the machines that a kernel is meant for.
-pub(crate) fn for_kernel(name: &str) -> Vec<Machine> {
+pub(crate) fn for_kernel(name: &str, architecture: Architecture) -> Vec<Machine> {
     let machine = |kind, mebibytes, options, seconds| Machine {
+        architecture,
         kind,
         mebibytes,
         options,
@@ -103,32 +116,47 @@ pub(crate) fn for_kernel(name: &str) -> Vec<Machine> {
         limit: Duration::from_secs(seconds),
         end: End::Success,
     };
-    let broken = |line, end, seconds| Machine {
+    let broken = |kind, line, end, seconds| Machine {
         line,
         end,
-        ..machine(PC, 64, &[], seconds)
+        ..machine(kind, 64, &[], seconds)
     };
+    let x86 = architecture == Architecture::X86_64;
     match name {
-        "broken" => vec![
-            broken("panic", End::Panic, 30),
-            broken("fault", End::Panic, 30),
-            broken("reset", End::Reset, 30),
-            broken("hang", End::Hang, 5),
+        "broken" if x86 => vec![
+            broken(PC, "panic", End::Panic, 30),
+            broken(PC, "fault", End::Panic, 30),
+            broken(PC, "reset", End::Reset, 30),
+            broken(PC, "hang", End::Hang, 5),
         ],
-        "memory" => [PC, Q35, MICROVM]
-            .into_iter()
-            .flat_map(|kind| [machine(kind, 512, &[], 60), machine(kind, 6144, &[], 180)])
-            .collect(),
-        "balloon" => vec![
+        "broken" => vec![
+            broken(VIRT, "panic", End::Panic, 30),
+            broken(VIRT, "fault", End::Panic, 30),
+            broken(VIRT, "hang", End::Hang, 5),
+        ],
+        "memory" => if x86 {
+            &[PC, Q35, MICROVM][..]
+        } else {
+            &[VIRT]
+        }
+        .iter()
+        .flat_map(|kind| [machine(kind, 512, &[], 60), machine(kind, 6144, &[], 180)])
+        .collect(),
+        "balloon" if x86 => vec![
             machine(PC, 1024, OVER_PCI, 90),
             machine(Q35, 1024, OVER_PCI, 90),
             machine(MICROVM, 1024, OVER_MMIO, 90),
             machine(MICROVM, 1024, OVER_LEGACY_MMIO, 90),
         ],
+        "balloon" => vec![
+            machine(VIRT, 1024, OVER_MMIO, 90),
+            machine(VIRT, 1024, OVER_LEGACY_MMIO, 90),
+        ],
         // 1 GiB in pieces, and something beside it.
         "reporting" => vec![machine(PC, 1536, OVER_PCI, 90)],
         // 3 GiB, so that a whole one is somewhere in it; most is never touched.
         "bringup" => vec![machine(PC, 3072, &[], 90), machine(MICROVM, 3072, &[], 90)],
-        _ => vec![machine(PC, 512, &[], 60), machine(MICROVM, 512, &[], 60)],
+        _ if x86 => vec![machine(PC, 512, &[], 60), machine(MICROVM, 512, &[], 60)],
+        _ => vec![machine(VIRT, 512, &[], 60)],
     }
 }

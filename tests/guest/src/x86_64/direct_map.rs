@@ -82,9 +82,3 @@ pub fn direct_map(memory: &BootMemory) -> OffsetPageTable<'static> {
 fn image_address<T>(thing: &T) -> PhysAddr {
     PhysAddr::new(core::ptr::from_ref(thing).expose_provenance() as u64)
 }
-
-/// Returns where the byte at a physical address is visible.
-#[must_use]
-pub fn pointer<T>(physical: u64) -> *mut T {
-    core::ptr::with_exposed_provenance_mut((OFFSET + physical) as usize)
-}
