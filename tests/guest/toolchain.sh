@@ -14,7 +14,7 @@ architectures=(x86_64 aarch64 riscv64)
 # one is.
 install_packages() {
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
-    echo "guest tests: installing $*"
+    echo "installing $*"
     local package
     for package; do
         apt-get install -y --no-install-recommends "$package" </dev/null >/dev/null 2>&1 ||
@@ -24,7 +24,7 @@ install_packages() {
 }
 
 missing() {
-    echo "guest tests: not run: $1" >&2
+    echo "not run: $1" >&2
     return 1
 }
 
