@@ -20,8 +20,8 @@ pub struct Sample {
     /// Idle, and given back after use. Memory that was never used does not
     /// count.
     pub given_back: u64,
-    /// What the system says the process holds, less the baseline.
-    pub rss: u64,
+    /// What the system says a process holds, less the baseline.
+    pub measured: u64,
 }
 
 /// The samples of one replay, in order of time.

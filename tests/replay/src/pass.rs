@@ -227,7 +227,7 @@ impl<A: OverHeap> Pass<'_, A> {
             live: stats.bytes(stats.in_use),
             idle: stats.bytes(idle(&stats)),
             given_back: stats.bytes(PageCount::new(given_back)),
-            rss: rss.saturating_sub(self.baseline),
+            measured: rss.saturating_sub(self.baseline),
         })
     }
 

@@ -79,7 +79,9 @@ pub fn run(options: &Options) -> Result<Report, Error> {
         let captions = Captions {
             title: &format!("{on}: {when}"),
             below: &report.source,
+            measured: "measured resident set",
             baseline: outcome.baseline_rss,
+            given_back: Some("released after use"),
         };
         let svg = picture::plot(outcome.history.samples(), &captions);
         file.write(&svg.map_err(Error::Draw)?)?;

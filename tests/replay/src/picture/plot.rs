@@ -1,9 +1,9 @@
 //! Memory over trace time.
 //!
 //! What is in use and what is idle and resident are stacked: their upper edge
-//! is what the heap says it holds, and the measured resident set, a line, must
-//! lie on it. What was given back is a line of its own. Behind the end of
-//! the trace a narrow strip shows what is left when everything idle was
+//! is what the heap says it holds, and what was measured, a line, must lie on
+//! it. What was given back is a line of its own, where it is known. Behind the
+//! end of the trace a narrow strip shows what is left when everything idle was
 //! released at last.
 
 use plotters::element::DashedPathElement;
@@ -29,8 +29,12 @@ pub struct Captions<'c> {
     pub title: &'c str,
     /// What was recorded.
     pub below: &'c str,
-    /// The resident set before the first event, in bytes.
+    /// What was measured.
+    pub measured: &'c str,
+    /// How much that was before the first event, in bytes.
     pub baseline: u64,
+    /// What was given back, if that is to be drawn.
+    pub given_back: Option<&'c str>,
 }
 
 /// Draws memory over time as SVG.
@@ -53,9 +57,10 @@ pub fn plot(samples: &[Sample], captions: &Captions<'_>) -> Result<String, DrawE
 
 fn draw(area: &Area<'_>, samples: &[Sample], captions: &Captions<'_>) -> Result<(), DrawError> {
     let top = |sample: &Sample| {
+        let given_back = captions.given_back.map_or(0, |_| sample.given_back);
         (sample.live + sample.idle)
-            .max(sample.rss)
-            .max(sample.given_back)
+            .max(sample.measured)
+            .max(given_back)
     };
     let highest = samples.iter().map(top).max().unwrap_or(0);
     let unit = unit_for(highest);
@@ -72,23 +77,21 @@ fn draw(area: &Area<'_>, samples: &[Sample], captions: &Captions<'_>) -> Result<
     heading(area, captions.title, captions.below)?;
     let baseline = unit_for(captions.baseline);
     let less = number(captions.baseline as f64 / baseline.bytes as f64, 1.0);
-    legend(
-        area,
-        112,
-        &[
-            (LEFT, Key::Filled(BLUE), "in use"),
-            (LEFT + 126, Key::Filled(ORANGE), "idle, resident"),
-            (LEFT + 322, Key::Dashed(VERMILION), "released after use"),
-            (
-                LEFT + 550,
-                Key::Line(INK),
-                &format!(
-                    "measured resident set, less the {less} {} before the first event",
-                    baseline.name
-                ),
-            ),
-        ],
-    )?;
+    let measured = format!(
+        "{}, less the {less} {} before the first event",
+        captions.measured, baseline.name
+    );
+    let mut entries = vec![
+        (LEFT, Key::Filled(BLUE), "in use"),
+        (LEFT + 126, Key::Filled(ORANGE), "idle, resident"),
+    ];
+    let mut next = LEFT + 322;
+    if let Some(given_back) = captions.given_back {
+        entries.push((next, Key::Dashed(VERMILION), given_back));
+        next += 228;
+    }
+    entries.push((next, Key::Line(INK), &measured));
+    legend(area, 112, &entries)?;
 
     let (during, last) = match samples {
         [during @ .., last] => (during, *last),
@@ -107,11 +110,13 @@ fn draw(area: &Area<'_>, samples: &[Sample], captions: &Captions<'_>) -> Result<
     let held = level(&|sample| sample.live + sample.idle);
     canvas.between(&[(0.0, 0.0), (after, 0.0)], &live, BLUE)?;
     canvas.between(&live, &held, ORANGE)?;
-    let given_back = level(&|sample| sample.given_back);
-    // On a white one, to be seen on any colour.
-    canvas.line(&given_back, WHITE, 7, None)?;
-    canvas.line(&given_back, VERMILION, 3, Some(9))?;
-    canvas.line(&level(&|sample| sample.rss), INK, 2, None)?;
+    if captions.given_back.is_some() {
+        let given_back = level(&|sample| sample.given_back);
+        // On a white one, to be seen on any colour.
+        canvas.line(&given_back, WHITE, 7, None)?;
+        canvas.line(&given_back, VERMILION, 3, Some(9))?;
+    }
+    canvas.line(&level(&|sample| sample.measured), INK, 2, None)?;
     canvas.line(&[(end, 0.0), (end, high)], FAINT, 1, Some(4))?;
     Ok(())
 }
