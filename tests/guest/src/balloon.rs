@@ -1,11 +1,12 @@
 //! A heap of all memory with a started balloon under it, and stamps for what it
 //! hands out.
 //!
-//! Its physical page is the huge page, so that it gives back nothing smaller.
+//! Its physical page is the huge page, so that it gives back nothing smaller,
+//! unless a test asks for other pieces.
 
 use spanheap::{Geometry, LockedHeap, PageCount, Span};
 use spanheap_virtio_balloon::{
-    Balloon, BalloonMemory, DirectMap, Features, Holding, Options, SHARED_BYTES,
+    Balloon, BalloonMemory, DirectMap, Features, Holding, Options, Pieces, SHARED_BYTES,
 };
 use spin::{Mutex, Once};
 use virtio_drivers::transport::SomeTransport;
@@ -29,16 +30,27 @@ pub type Heap = LockedHeap<'static, Balloon<'static, SomeTransport<'static>, Dir
 /// once.
 #[must_use]
 pub fn start(memory: &BootMemory) -> &'static Heap {
+    start_with(memory, Pieces::WholeHugePages, 16)
+}
+
+/// As [`start`], for a heap that gives back such pieces, and that has a slot for
+/// every `share` pages.
+#[must_use]
+pub fn start_with(memory: &BootMemory, pieces: Pieces, share: u32) -> &'static Heap {
     static HEAP: Once<Heap> = Once::new();
     /// The balloon's books: a place for each huge page of 1 GiB.
     static PLACES: Mutex<[Holding; 512]> = Mutex::new([Holding::EMPTY; 512]);
 
     let _mapper = direct_map(memory);
-    let geometry = Geometry::new(PAGE, HUGE_BYTES, HUGE_BYTES).expect("a geometry");
+    let physical = match pieces {
+        Pieces::WholeHugePages => HUGE_BYTES,
+        Pieces::Any => PAGE,
+    };
+    let geometry = Geometry::new(PAGE, physical, HUGE_BYTES).expect("a geometry");
     let window = window(memory, geometry);
     // SAFETY: all memory is mapped there, for good.
     let map = unsafe { DirectMap::new(OFFSET) };
-    let heap = HEAP.call_once(|| heap_of(memory, window, 16, Balloon::new(window, map)));
+    let heap = HEAP.call_once(|| heap_of(memory, window, share, Balloon::new(window, map)));
     let shared = PageCount::new(SHARED_BYTES.div_ceil(PAGE) as u32);
     let shared = heap.alloc(shared).expect("memory");
     let places: &'static mut [Holding; 512] = spin::MutexGuard::leak(PLACES.lock());
@@ -52,7 +64,7 @@ pub fn start(memory: &BootMemory) -> &'static Heap {
     // machine has no IOMMU.
     let features = unsafe {
         heap.backing()
-            .start(transport, shared, books, Options::DEFAULT)
+            .start(transport, shared, books, Options::DEFAULT.pieces(pieces))
     };
     let features = features.expect("a balloon that starts");
     assert!(features.contains(Features::PAGE_REPORTING), "{features:?}");

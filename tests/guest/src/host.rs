@@ -23,15 +23,48 @@ pub struct HostMemory {
     pub available: u64,
 }
 
+impl HostMemory {
+    fn answered() -> Self {
+        Self {
+            pss: number(),
+            huge: number(),
+            available: number(),
+        }
+    }
+}
+
+/// What a guest says of itself when it is measured, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// Milliseconds since the beginning.
+    pub at_ms: u64,
+    /// Handed out.
+    pub in_use: u64,
+    /// Idle, and resident.
+    pub idle: u64,
+    /// Idle, and released.
+    pub released: u64,
+}
+
 /// Asks for the host's memory behind this machine.
 #[must_use]
 pub fn memory() -> HostMemory {
     println!("@memory");
-    HostMemory {
-        pss: number(),
-        huge: number(),
-        available: number(),
-    }
+    HostMemory::answered()
+}
+
+/// Tells the runner how the guest is, for its records, and asks for the host's
+/// memory behind this machine at the same moment. The runner may take its time.
+#[must_use]
+pub fn sample(sample: Sample) -> HostMemory {
+    let Sample {
+        at_ms,
+        in_use,
+        idle,
+        released,
+    } = sample;
+    println!("@sample {at_ms} {in_use} {idle} {released}");
+    HostMemory::answered()
 }
 
 /// Has the runner touch `pieces` pieces of `bytes` of its own memory, every

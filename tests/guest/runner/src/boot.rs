@@ -3,6 +3,7 @@
 //! A thread passes on the lines of the guest, so that waiting for one can end.
 //! QEMU is killed if anything here fails, and whatever happens.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -11,9 +12,12 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::thread::{disable_transparent_huge_pages, transparent_huge_pages_are_disabled};
+
 use crate::discard::discard;
 use crate::machines::{End, Machine};
 use crate::qmp::Qmp;
+use crate::recording::Counters;
 
 /// What the guest ends QEMU with when all has held.
 const SUCCESS: i32 = 33;
@@ -44,6 +48,18 @@ impl From<std::io::Error> for Failure {
     }
 }
 
+impl std::error::Error for Failure {}
+
+/// Who follows a boot.
+pub(crate) trait Watch {
+    /// The guest has printed a line.
+    fn line(&mut self, line: &str);
+
+    /// The guest was measured: what it says of itself, and QEMU's share of the
+    /// host's memory. It goes on when this returns.
+    fn sample(&mut self, guest: Counters, pss: u64);
+}
+
 /// A QEMU that does not outlive this.
 struct Qemu(Child);
 
@@ -55,13 +71,20 @@ impl Drop for Qemu {
     }
 }
 
-/// Boots a kernel, and returns how it ended.
-pub(crate) fn boot(kernel: &Path, machine: &Machine) -> Result<End, Failure> {
+/// Boots a kernel, with a module if there is one, and returns how it ended.
+pub(crate) fn boot(
+    kernel: &Path,
+    machine: &Machine,
+    module: Option<&Path>,
+    watch: &mut dyn Watch,
+) -> Result<End, Failure> {
     let start = Instant::now();
     let socket = std::env::temp_dir().join(format!("spanheap-guest-{}", std::process::id()));
     let _none_is_fine = std::fs::remove_file(&socket);
     let architecture = machine.architecture;
-    let child = Command::new(architecture.qemu())
+    let module = module.map(|module| [OsStr::new("-initrd"), module.as_os_str()]);
+    let mut command = Command::new(architecture.qemu());
+    command
         .args(["-accel", &architecture.accelerator()])
         .args(["-machine", machine.kind])
         .args(architecture.options())
@@ -78,23 +101,33 @@ pub(crate) fn boot(kernel: &Path, machine: &Machine) -> Result<End, Failure> {
         .arg(format!("unix:{},server=on,wait=off", socket.display()))
         .args(machine.options)
         .args(["-append", machine.line])
+        .args(module.into_iter().flatten())
         .arg("-kernel")
         .arg(kernel)
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut qemu = Qemu(child);
-    let outcome = converse(&mut qemu, machine, start, &socket);
+        .stdout(Stdio::piped());
+    let mut qemu = Qemu(spawn(&mut command, machine.huge_pages)?);
+    let outcome = converse(&mut qemu, machine, start, &socket, watch);
     let _ = std::fs::remove_file(&socket);
     outcome
 }
 
-/// Prints what the guest prints, and answers what it asks, until it ends.
+/// Starts a process, which inherits from this one whether it may have huge pages.
+fn spawn(command: &mut Command, huge_pages: bool) -> std::io::Result<Child> {
+    let disabled = transparent_huge_pages_are_disabled()?;
+    disable_transparent_huge_pages(disabled || !huge_pages)?;
+    let child = command.spawn();
+    disable_transparent_huge_pages(disabled)?;
+    child
+}
+
+/// Passes on what the guest prints, and answers what it asks, until it ends.
 fn converse(
     qemu: &mut Qemu,
     machine: &Machine,
     start: Instant,
     socket: &Path,
+    watch: &mut dyn Watch,
 ) -> Result<End, Failure> {
     let closed = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
     let output = qemu.0.stdout.take().ok_or_else(closed)?;
@@ -121,16 +154,16 @@ fn converse(
         match lines.recv_timeout(left) {
             Ok(line) => match (line.strip_prefix('@'), &mut firmware) {
                 (Some("begin"), _) => firmware = None,
-                (Some(question), _) => host.answer(question)?,
+                (Some(question), _) => host.answer(question, watch)?,
                 (None, Some(before)) => before.push(line),
-                (None, None) => println!("{line}"),
+                (None, None) => watch.line(&line),
             },
             Err(RecvTimeoutError::Timeout) => break true,
             Err(RecvTimeoutError::Disconnected) => break false,
         }
     };
     for line in firmware.into_iter().flatten() {
-        println!("{line}");
+        watch.line(&line);
     }
     if hangs {
         return Ok(End::Hang);
@@ -162,12 +195,19 @@ struct Host<'a> {
 }
 
 impl Host<'_> {
-    fn answer(&mut self, question: &str) -> Result<(), Failure> {
+    fn answer(&mut self, question: &str, watch: &mut dyn Watch) -> Result<(), Failure> {
         let unknown = || Failure::Question(question.into());
         let answer = match question.split_once(' ').unwrap_or((question, "")) {
             ("memory", _) => {
                 let [pss, huge] = self.memory()?;
                 format!("{pss}\n{huge}\n{}\n", available()?)
+            }
+            ("sample", numbers) => {
+                let guest = Counters::parse(numbers).ok_or_else(unknown)?;
+                let [pss, huge] = self.memory()?;
+                let answer = format!("{pss}\n{huge}\n{}\n", available()?);
+                watch.sample(guest, pss);
+                answer
             }
             ("discard", numbers) => {
                 let [pieces, bytes] = two(numbers).ok_or_else(unknown)?;
