@@ -15,6 +15,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::Error;
+use crate::architecture::Architecture;
 use crate::boot::{Watch, boot};
 use crate::machines::{self, End, Machine};
 use crate::recording::{Counters, Mebibytes, Moment, Recording, seconds};
@@ -65,7 +66,7 @@ pub(crate) fn demo(kernel: &Path, options: &Options) -> Result<End, Error> {
     } else {
         machines::RELEASE_SINGLE_PAGES
     };
-    let mut machines = machines::for_kernel(&name).into_iter();
+    let mut machines = machines::for_kernel(&name, Architecture::of(kernel)?).into_iter();
     let machine = machines.find(|machine| machine.line == line);
     let machine = Machine {
         limit: LIMIT,
