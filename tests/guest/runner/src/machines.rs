@@ -144,14 +144,12 @@ pub(crate) fn for_kernel(name: &str, architecture: Architecture) -> Vec<Machine>
             broken(VIRT, "fault", End::Panic, 30),
             broken(VIRT, "hang", End::Hang, 5),
         ],
-        "memory" => if x86 {
-            &[PC, Q35, MICROVM][..]
-        } else {
-            &[VIRT]
-        }
-        .iter()
-        .flat_map(|kind| [machine(kind, 512, &[], 60), machine(kind, 6144, &[], 180)])
-        .collect(),
+        "memory" if x86 => [PC, Q35, MICROVM]
+            .into_iter()
+            .flat_map(|kind| [machine(kind, 512, &[], 60), machine(kind, 6144, &[], 180)])
+            .collect(),
+        // Memory begins at 1 GiB or 2 GiB there, and reaches beyond 4 GiB.
+        "memory" => vec![machine(VIRT, 512, &[], 60), machine(VIRT, 3584, &[], 180)],
         "balloon" if x86 => vec![
             machine(PC, 1024, OVER_PCI, 90),
             machine(Q35, 1024, OVER_PCI, 90),
