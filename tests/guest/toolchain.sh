@@ -73,7 +73,7 @@ find_linker() {
     return 1
 }
 
-# The first half of `toolchain`, and enough for what is not linked.
+# The first half of `toolchain`.
 compiler() {
     local triple
     triple=$(triple_of "$1")
