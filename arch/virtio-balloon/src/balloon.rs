@@ -12,10 +12,10 @@
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::transport::BalloonTransport;
 use spanheap::{
     Backing, Growth, LockedHeap, PageCount, PageRange, Refused, Request, Span, Stats, Window,
 };
-use virtio_drivers::transport::Transport;
 
 use crate::device::{Device, Features, PFN_BYTES};
 use crate::driver::{Driver, Why};
@@ -90,7 +90,8 @@ pub struct Balloon<'m, T, M> {
     keeps_pages: AtomicBool,
     /// Set while the balloon itself asks the heap for pages.
     asking: AtomicBool,
-    pool: spin::Once<&'static (dyn Pool + Sync)>,
+    /// Alone: nothing else is locked while this is.
+    pool: spin::Mutex<Option<&'static (dyn Pool + Sync)>>,
 }
 
 impl<T, M: fmt::Debug> fmt::Debug for Balloon<'_, T, M> {
@@ -103,7 +104,7 @@ impl<T, M: fmt::Debug> fmt::Debug for Balloon<'_, T, M> {
     }
 }
 
-impl<'m, T: Transport, M: Machine> Balloon<'m, T, M> {
+impl<'m, T: BalloonTransport, M: Machine> Balloon<'m, T, M> {
     /// Makes a balloon without a device. The window has the heap's origin and
     /// page sizes; it may be longer than the heap's.
     #[must_use]
@@ -114,7 +115,7 @@ impl<'m, T: Transport, M: Machine> Balloon<'m, T, M> {
             driver: spin::Mutex::new(None),
             keeps_pages: AtomicBool::new(false),
             asking: AtomicBool::new(false),
-            pool: spin::Once::new(),
+            pool: spin::Mutex::new(None),
         }
     }
 
@@ -190,7 +191,7 @@ impl<'m, T: Transport, M: Machine> Balloon<'m, T, M> {
     /// Says which heap pages are given back to when it has none left, if the
     /// host allows that ([`Features::DEFLATE_ON_OOM`]). The first one counts.
     pub fn attach(&self, pool: &'static (dyn Pool + Sync)) {
-        self.pool.call_once(|| pool);
+        self.pool.lock().get_or_insert(pool);
     }
 
     /// Does what the host asked for, with at most `budget` pages: inflates or
@@ -317,7 +318,7 @@ impl<'m, T: Transport, M: Machine> Balloon<'m, T, M> {
 // * the device is given pages of `sys_unused`'s ranges and of spans that are the
 //   balloon's own, and those it may discard until they are committed again;
 // * `zeroes_released` is false: what a page holds then is the host's choice.
-unsafe impl<T: Transport, M: Machine> Backing for Balloon<'_, T, M> {
+unsafe impl<T: BalloonTransport, M: Machine> Backing for Balloon<'_, T, M> {
     fn sys_used(&self, range: PageRange) -> Result<(), Refused> {
         // Relaxed: whoever commits a page has it from the heap, whose lock was
         // taken after the release that stored this.
@@ -361,10 +362,11 @@ unsafe impl<T: Transport, M: Machine> Backing for Balloon<'_, T, M> {
 
     fn grow(&self, pages: PageCount) -> Option<Growth> {
         // No new memory, but some of the old: the heap looks again.
-        if let Some(pool) = self.pool.get()
+        let pool = *self.pool.lock();
+        if let Some(pool) = pool
             && !self.asking.load(Ordering::Relaxed)
         {
-            self.relieve(*pool, pages);
+            self.relieve(pool, pages);
         }
         None
     }

@@ -4,16 +4,11 @@
 //! as the specification says: queues are numbered densely, over the features
 //! that have one, and devices count those they offer, drivers those they
 //! accepted. So every offered feature with a queue is accepted, even free page
-//! hints, which are not used; then both counts agree. A device without a queue
-//! there is asked at the specification's number.
+//! hints, which are not used; then both counts agree. A device that goes by the
+//! specification's numbers has a gap where a queue is missing, and is known by
+//! it.
 //!
 //! Event indices are never accepted, nor anything else that is not needed.
-//!
-//! The transports are those of `virtio-drivers` 0.13. Two of their loops and
-//! one `unwrap` believe the device: dropping a PCI transport and
-//! `read_consistent` wait without end, so neither is ever done here; notifying
-//! over PCI panics if the device moves its doorbell out of its own BAR, which
-//! is not prevented.
 //!
 //! Invariant: after the first fault nothing is written to the device but resets,
 //! nor to memory that it may still read.
@@ -22,11 +17,12 @@ use core::mem::{ManuallyDrop, offset_of};
 use core::sync::atomic::Ordering;
 
 use bitflags::bitflags;
-use virtio_drivers::transport::{DeviceStatus, DeviceType, Transport};
+use virtio_drivers::transport::{DeviceStatus, DeviceType};
 
 use crate::fault::{Fault, Health, Queue, StartError};
 use crate::machine::Machine;
 use crate::ring::{Access, Buffer, Lie, PFNS, QUEUES, QueueMemory, Ring, SIZE, SharedMemory};
+use crate::transport::BalloonTransport;
 
 /// The unit of page frame numbers and of the configuration space.
 pub(crate) const PFN_BYTES: u64 = 4096;
@@ -38,7 +34,7 @@ const NUM_PAGES: usize = 0;
 const ACTUAL: usize = 4;
 const POISON_VALUE: usize = 12;
 
-/// Where the specification puts the reporting queue, with or without others.
+/// Where the specification has the reporting queue, with or without others.
 const REPORTING_INDEX: u16 = 4;
 
 bitflags! {
@@ -75,7 +71,7 @@ pub(crate) struct Device<'m, T> {
     broken: Option<(Fault, bool)>,
 }
 
-impl<'m, T: Transport> Device<'m, T> {
+impl<'m, T: BalloonTransport> Device<'m, T> {
     /// Resets a device and sets it up. `shared` is zeroed memory at `physical`.
     pub(crate) fn start(
         transport: T,
@@ -102,11 +98,12 @@ impl<'m, T: Transport> Device<'m, T> {
         if !device.reset(machine) {
             return Err(StartError::NoReset);
         }
-        let ready = device.set_up(poison);
-        if ready.is_err() {
-            device.reset(machine);
+        match device.set_up(poison) {
+            Ok(()) => Ok(device),
+            Err(why) if device.reset(machine) => Err(why),
+            // It may have been told of the shared memory.
+            Err(_) => Err(StartError::NoReset),
         }
-        ready.map(|()| device)
     }
 
     fn set_up(&mut self, poison: Option<u32>) -> Result<(), StartError> {
@@ -140,11 +137,12 @@ impl<'m, T: Transport> Device<'m, T> {
             self.open(Queue::Stats, next)?;
             next += 1;
         }
+        let closed = next;
         if self.features.contains(Features::FREE_PAGE_HINT) {
             next += 1;
         }
         if self.features.contains(Features::PAGE_REPORTING) {
-            if self.transport.max_queue_size(next) == 0 {
+            if (closed..=next).any(|index| self.transport.max_queue_size(index) == 0) {
                 next = REPORTING_INDEX;
             }
             self.open(Queue::Reporting, next)?;
@@ -169,6 +167,9 @@ impl<'m, T: Transport> Device<'m, T> {
         };
         if self.transport.max_queue_size(index) < SIZE as u32 {
             return Err(StartError::NoQueue(queue));
+        }
+        if !self.transport.find_doorbell(index) {
+            return Err(StartError::NoDoorbell(queue));
         }
         *ring = Some((index, Ring::new(memory)));
         let at = self.physical

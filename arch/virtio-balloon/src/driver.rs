@@ -21,8 +21,8 @@
 //! Invariant: a page that the device may still discard, or that it must be told
 //! of first, is held, inflated or stranded.
 
+use crate::transport::BalloonTransport;
 use spanheap::{PageRange, Span, Window};
-use virtio_drivers::transport::Transport;
 
 use crate::device::{Device, Features, PFN_BYTES};
 use crate::fault::{Health, Queue};
@@ -101,7 +101,7 @@ impl<'m> Held<'m> {
     }
 }
 
-impl<'m, T: Transport> Driver<'m, T> {
+impl<'m, T: BalloonTransport> Driver<'m, T> {
     pub(crate) fn new(
         device: Device<'m, T>,
         window: Window,

@@ -91,7 +91,8 @@ pub enum Health {
 }
 
 /// Why a balloon was not started. It is as it was; the device was reset, or not
-/// touched.
+/// touched, and the shared memory is free again, but after
+/// [`NoReset`](Self::NoReset).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartError {
@@ -110,7 +111,9 @@ pub enum StartError {
     /// The window's physical pages are smaller than its huge pages, and
     /// [`Pieces::Any`](crate::Pieces::Any) was not asked for.
     SmallPieces,
-    /// The device did not acknowledge its reset.
+    /// The device did not acknowledge its reset. It may act on whatever it was
+    /// told before, and for as long as that is so, nothing may use the shared
+    /// memory.
     NoReset,
     /// The device does not speak version 1 over a transport that requires it.
     NotVersion1,
@@ -118,6 +121,8 @@ pub enum StartError {
     FeaturesRefused,
     /// A queue is absent, or shorter than 32.
     NoQueue(Queue),
+    /// A queue is to be notified outside of the device's own registers.
+    NoDoorbell(Queue),
     /// The device failed.
     Fault(Fault),
 }
@@ -137,6 +142,9 @@ impl fmt::Display for StartError {
             Self::NotVersion1 => f.write_str("the device does not speak version 1"),
             Self::FeaturesRefused => f.write_str("the device refused features it had offered"),
             Self::NoQueue(queue) => write!(f, "no {queue} queue of 32 descriptors"),
+            Self::NoDoorbell(queue) => {
+                write!(f, "the {queue} queue has no doorbell among the registers")
+            }
             Self::Fault(fault) => fault.fmt(f),
         }
     }

@@ -84,8 +84,10 @@
 //!   pages leave the balloon (`MUST_TELL_HOST`), and breaks, they stay there for
 //!   good: in use, or [refused](REFUSED_UNTOLD) where idle pages were inflated.
 //!   Otherwise the next [`poll`](Balloon::poll) gives them back to the heap.
-//! * A device that is reset and acts all the same cannot be guarded against; nor
-//!   can one, over PCI, that moves its doorbell (the transport panics).
+//! * **Its registers are numbers**, and where they are is found once: over PCI by
+//!   this crate's own [`PciTransport`], since that of `virtio-drivers` panics, or
+//!   waits for ever, if the device wants it to.
+//! * A device that is reset and acts all the same cannot be guarded against.
 
 #![no_std]
 
@@ -100,6 +102,7 @@ mod pieces;
 mod ring;
 mod stats;
 mod target;
+mod transport;
 
 pub use balloon::{Balloon, BalloonStats, Pool, REFUSED_STRANDED, REFUSED_UNTOLD};
 pub use device::Features;
@@ -107,3 +110,4 @@ pub use fault::{Fault, Health, Queue, StartError};
 pub use machine::{DirectMap, Machine};
 pub use options::{BalloonMemory, Holding, Options, Pieces, SHARED_BYTES};
 pub use target::{Poll, PollEnd};
+pub use transport::{BalloonTransport, PciError, PciTransport, SomeTransport, Structure};

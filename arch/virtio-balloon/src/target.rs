@@ -11,8 +11,8 @@
 //! A target is a hostile number. It is cut to the kernel's own limit, to the
 //! places there are, and to the budget of each call.
 
+use crate::transport::BalloonTransport;
 use spanheap::{PageCount, Request, Span};
-use virtio_drivers::transport::Transport;
 
 use crate::device::{Features, PFN_BYTES};
 use crate::driver::Driver;
@@ -81,7 +81,7 @@ impl Iterator for Sizes {
     }
 }
 
-impl<T: Transport> Driver<'_, T> {
+impl<T: BalloonTransport> Driver<'_, T> {
     /// Returns the next step towards the target, of at most `budget` pages.
     pub(crate) fn plan(&mut self, machine: &impl Machine, budget: u32) -> Step {
         self.device.look_again();

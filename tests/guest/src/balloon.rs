@@ -6,10 +6,9 @@
 
 use spanheap::{Geometry, LockedHeap, PageCount, Span};
 use spanheap_virtio_balloon::{
-    Balloon, BalloonMemory, DirectMap, Features, Holding, Options, Pieces, SHARED_BYTES,
+    Balloon, BalloonMemory, DirectMap, Features, Holding, Options, Pieces, SHARED_BYTES, SomeTransport,
 };
 use spin::{Mutex, Once};
-use virtio_drivers::transport::SomeTransport;
 
 use crate::device;
 use crate::heap::{heap_of, window};

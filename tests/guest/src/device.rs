@@ -3,7 +3,7 @@
 
 use core::ptr::NonNull;
 
-use virtio_drivers::transport::SomeTransport;
+use spanheap_virtio_balloon::SomeTransport;
 use virtio_drivers::transport::mmio::MmioTransport;
 
 use crate::arch;

@@ -139,10 +139,6 @@ fn a_zeroed_request_is_zero_whatever_the_host_left_there() {
 fn the_reporting_queue_is_found_however_the_device_counts() {
     for numbering in [Numbering::Dense, Numbering::Fixed] {
         for others in [0, STATS, HINT, STATS | HINT] {
-            // By the specification's numbers, its second queue is at the third.
-            if (numbering, others) == (Numbering::Fixed, HINT) {
-                continue;
-            }
             let ram = Ram::new(4);
             let fake = ram.fake(VERSION_1 | REPORTING | others);
             fake.state().numbering = numbering;

@@ -155,7 +155,7 @@ fn pieces() -> impl Strategy<Value = Pieces> {
 }
 
 /// The same cases in every run, unless the environment names others.
-fn config() -> ProptestConfig {
+pub(crate) fn config() -> ProptestConfig {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     ProptestConfig {
         cases: number("SPANHEAP_CASES").map_or(1_000, |cases: u64| cases as u32),

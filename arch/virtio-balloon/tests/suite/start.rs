@@ -66,7 +66,7 @@ type Wrong = (&'static str, fn(&mut State), StartError);
 
 #[test]
 fn what_is_not_set_up_as_it_should_be_is_an_error_and_the_heap_goes_on() {
-    let wrongs: [Wrong; 8] = [
+    let wrongs: [Wrong; 10] = [
         (
             "another type",
             |device| device.device = DeviceType::Network,
@@ -104,6 +104,19 @@ fn what_is_not_set_up_as_it_should_be_is_an_error_and_the_heap_goes_on() {
             "no queue for reports",
             |device| device.missing = Some(Kind::Reporting),
             StartError::NoQueue(Queue::Reporting),
+        ),
+        (
+            "a doorbell that is no register",
+            |device| device.no_doorbell = true,
+            StartError::NoDoorbell(Queue::Inflate),
+        ),
+        (
+            "no queue for reports, and no reset when it knows the shared memory",
+            |device| {
+                device.missing = Some(Kind::Reporting);
+                device.ignores_reset_in_use = true;
+            },
+            StartError::NoReset,
         ),
         (
             "no room for the pattern",

@@ -6,7 +6,7 @@ mod start;
 mod trap;
 
 pub(crate) use devices::{exit, read_byte, write_byte};
-use virtio_drivers::transport::pci::PciTransport;
+use spanheap_virtio_balloon::PciTransport;
 
 use crate::memory::BootMemory;
 pub(crate) use crate::tree::{boot_memory, transports};

@@ -1,11 +1,12 @@
 //! Finds the balloon on the PCI bus.
 
-use core::ptr::NonNull;
+use core::ops::Range;
+use core::ptr::{NonNull, with_exposed_provenance_mut};
 
+use spanheap_virtio_balloon::PciTransport;
 use virtio_drivers::transport::DeviceType;
 use virtio_drivers::transport::pci::bus::{Command, ConfigurationAccess, DeviceFunction, PciRoot};
-use virtio_drivers::transport::pci::{PciTransport, virtio_device_type};
-use virtio_drivers::{BufferDirection, Hal, PhysAddr};
+use virtio_drivers::transport::pci::virtio_device_type;
 use x86_64::instructions::port::Port;
 
 /// Returns the balloon's transport over PCI, if there is one.
@@ -14,7 +15,19 @@ pub(crate) fn over_pci() -> Option<PciTransport> {
     let is_balloon = |info: &_| virtio_device_type(info) == Some(DeviceType::MemoryBalloon);
     let (function, _) = root.enumerate_bus(0).find(|(_, info)| is_balloon(info))?;
     root.set_command(function, Command::MEMORY_SPACE | Command::BUS_MASTER);
-    Some(PciTransport::new::<OneToOne, _>(&mut root, function).expect("a virtio device"))
+    // SAFETY: the low 4 GiB are mapped one to one; this part of them is the
+    // registers of devices on these machines, and nothing else uses the
+    // balloon's.
+    let transport = unsafe { PciTransport::new(&Ports, function, registers) };
+    Some(transport.expect("a balloon with registers"))
+}
+
+/// Where registers are mapped: in the hole below 4 GiB, and nowhere else.
+fn registers(physical: Range<u64>) -> Option<NonNull<u8>> {
+    let hole = 0x8000_0000..=1 << 32;
+    let inside = hole.contains(&physical.start) && hole.contains(&physical.end);
+    let at = with_exposed_provenance_mut(physical.start as usize);
+    NonNull::new(at).filter(|_| inside)
 }
 
 /// PCI's configuration space, by its two ports.
@@ -46,34 +59,5 @@ impl ConfigurationAccess for Ports {
 
     unsafe fn unsafe_clone(&self) -> Self {
         Self
-    }
-}
-
-/// The machine for the transport, which asks it for addresses of registers
-/// only: the balloon has rings of its own.
-struct OneToOne;
-
-// SAFETY: the low 4 GiB, where the registers are, are mapped one to one; the
-// rest is never called.
-unsafe impl Hal for OneToOne {
-    fn dma_alloc(_: usize, _: BufferDirection) -> (PhysAddr, NonNull<u8>) {
-        unreachable!("the balloon shares memory of its own")
-    }
-
-    unsafe fn dma_dealloc(_: PhysAddr, _: NonNull<u8>, _: usize) -> i32 {
-        unreachable!("nothing was allocated")
-    }
-
-    unsafe fn mmio_phys_to_virt(physical: PhysAddr, bytes: usize) -> NonNull<u8> {
-        assert!(physical + bytes as u64 <= 4 << 30, "registers above 4 GiB");
-        NonNull::new(core::ptr::with_exposed_provenance_mut(physical as usize)).expect("not null")
-    }
-
-    unsafe fn share(_: NonNull<[u8]>, _: BufferDirection) -> PhysAddr {
-        unreachable!("the balloon shares memory of its own")
-    }
-
-    unsafe fn unshare(_: PhysAddr, _: NonNull<[u8]>, _: BufferDirection) {
-        unreachable!("nothing was shared")
     }
 }

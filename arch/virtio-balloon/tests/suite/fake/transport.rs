@@ -7,7 +7,16 @@ use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Trans
 use virtio_drivers::{Error, PhysAddr};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use spanheap_virtio_balloon::BalloonTransport;
+
 use super::{Act, Fake, Kind, Rings};
+
+impl BalloonTransport for Fake {
+    fn find_doorbell(&mut self, queue: u16) -> bool {
+        let state = self.state();
+        state.kind(queue).is_some() && !state.no_doorbell
+    }
+}
 
 impl Transport for Fake {
     fn device_type(&self) -> DeviceType {
@@ -44,6 +53,8 @@ impl Transport for Fake {
     fn set_status(&mut self, status: DeviceStatus) {
         let mut state = self.state();
         if status.is_empty() {
+            let in_use = state.rings.iter().any(Option::is_some);
+            state.ignores_reset |= state.ignores_reset_in_use && in_use;
             if !state.ignores_reset {
                 state.reset();
             }
