@@ -10,9 +10,8 @@
 //! balloon need anything done before they are used.
 
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::transport::BalloonTransport;
 use spanheap::{
     Backing, Growth, LockedHeap, PageCount, PageRange, Refused, Request, Span, Stats, Window,
 };
@@ -25,6 +24,7 @@ use crate::options::{BalloonMemory, Options, Pieces, SHARED_BYTES};
 use crate::ring::SharedMemory;
 use crate::stats;
 use crate::target::{Poll, PollEnd, Step};
+use crate::transport::BalloonTransport;
 
 /// [`Refused::code`]: the device may still discard these pages. It has neither
 /// answered nor acknowledged its reset; once it does, they can be committed.
@@ -34,6 +34,10 @@ pub const REFUSED_UNTOLD: i32 = 2;
 
 /// No page frame number names memory from here on.
 const TOP: u64 = 1 << 44;
+
+/// How many turns an allocation of another CPU is waited for: a few of them are
+/// some microseconds.
+const MOMENT: u32 = 100;
 
 /// A heap, as the balloon uses it.
 pub trait Pool {
@@ -88,8 +92,8 @@ pub struct Balloon<'m, T, M> {
     machine: M,
     driver: spin::Mutex<Option<Driver<'m, T>>>,
     keeps_pages: AtomicBool,
-    /// Set while the balloon itself asks the heap for pages.
-    asking: AtomicBool,
+    /// How many ask the heap for pages now, on behalf of the balloon.
+    asking: AtomicU32,
     /// Alone: nothing else is locked while this is.
     pool: spin::Mutex<Option<&'static (dyn Pool + Sync)>>,
 }
@@ -114,7 +118,7 @@ impl<'m, T: BalloonTransport, M: Machine> Balloon<'m, T, M> {
             machine,
             driver: spin::Mutex::new(None),
             keeps_pages: AtomicBool::new(false),
-            asking: AtomicBool::new(false),
+            asking: AtomicU32::new(0),
             pool: spin::Mutex::new(None),
         }
     }
@@ -212,8 +216,8 @@ impl<'m, T: BalloonTransport, M: Machine> Balloon<'m, T, M> {
                 None => break PollEnd::NotStarted,
                 Some(Step::Stop(end)) => break end,
                 Some(Step::Inflate(mut sizes)) => {
-                    let asked = self.ask(|| sizes.find_map(|request| pool.take(request)));
-                    let Some(span) = asked.flatten() else {
+                    let found = self.ask(|| sizes.find_map(|request| pool.take(request)));
+                    let Some(span) = found else {
                         break PollEnd::NoPages;
                     };
                     match self.with(|driver| driver.inflate(&self.machine, span)) {
@@ -247,18 +251,16 @@ impl<'m, T: BalloonTransport, M: Machine> Balloon<'m, T, M> {
         let mut freed = 0_u32;
         let allowed = self.with(|driver| driver.may_relieve());
         if allowed == Some(true) {
-            let _ = self.ask(|| {
-                while let Some(span) = self.deflate() {
-                    freed = freed.saturating_add(span.count().get());
-                    pool.give(span);
-                    if freed >= pages.get()
-                        && let Some(found) = pool.take(Request::pages(pages))
-                    {
-                        pool.give(found);
-                        break;
-                    }
+            while let Some(span) = self.deflate() {
+                freed = freed.saturating_add(span.count().get());
+                pool.give(span);
+                if freed >= pages.get()
+                    && let Some(found) = self.ask(|| pool.take(Request::pages(pages)))
+                {
+                    pool.give(found);
+                    break;
                 }
-            });
+            }
             self.with(|driver| driver.remember_relief(&self.machine));
         }
         PageCount::new(freed)
@@ -297,16 +299,30 @@ impl<'m, T: BalloonTransport, M: Machine> Balloon<'m, T, M> {
         self.driver.lock().as_mut().map(step)
     }
 
-    /// Asks the heap for pages; not if the balloon is at it already, because
-    /// the heap may have none and ask the balloon.
-    fn ask<R>(&self, question: impl FnOnce() -> R) -> Option<R> {
+    /// Asks the heap for pages. It may have none, and then asks the balloon,
+    /// which is to have none for this.
+    fn ask<R>(&self, question: impl FnOnce() -> R) -> R {
         // Alone: it orders nothing, and only says that somebody is here.
-        if self.asking.swap(true, Ordering::Relaxed) {
-            return None;
-        }
+        self.asking.fetch_add(1, Ordering::Relaxed);
         let answer = question();
-        self.asking.store(false, Ordering::Relaxed);
-        Some(answer)
+        self.asking.fetch_sub(1, Ordering::Relaxed);
+        answer
+    }
+
+    /// Returns whether nobody asks the heap for the balloon.
+    ///
+    /// Whoever does may be this very call, further up the stack, which goes on
+    /// only when this returns; but another CPU is done with it in a moment.
+    fn nobody_asks(&self) -> bool {
+        for turn in 0..MOMENT {
+            if self.asking.load(Ordering::Relaxed) == 0 {
+                return true;
+            }
+            if !self.machine.wait(turn) {
+                break;
+            }
+        }
+        false
     }
 }
 
@@ -364,7 +380,7 @@ unsafe impl<T: BalloonTransport, M: Machine> Backing for Balloon<'_, T, M> {
         // No new memory, but some of the old: the heap looks again.
         let pool = *self.pool.lock();
         if let Some(pool) = pool
-            && !self.asking.load(Ordering::Relaxed)
+            && self.nobody_asks()
         {
             self.relieve(pool, pages);
         }

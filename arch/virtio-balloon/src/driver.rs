@@ -21,7 +21,8 @@
 //! Invariant: a page that the device may still discard, or that it must be told
 //! of first, is held, inflated or stranded.
 
-use crate::transport::BalloonTransport;
+use core::ops::Range;
+
 use spanheap::{PageRange, Span, Window};
 
 use crate::device::{Device, Features, PFN_BYTES};
@@ -31,6 +32,7 @@ use crate::machine::Machine;
 use crate::options::{Holding, Options};
 use crate::pieces::Cuts;
 use crate::ring::{Access, Buffer, SIZE};
+use crate::transport::BalloonTransport;
 
 /// A started balloon.
 pub(crate) struct Driver<'m, T> {
@@ -157,9 +159,28 @@ impl<'m, T: BalloonTransport> Driver<'m, T> {
                 return Err(Why::Untold);
             }
             self.inflated.remove(run);
+            self.restore(machine, run);
         }
         self.publish();
         Ok(())
+    }
+
+    /// Writes the kernel's pattern to pages that come out of the balloon, on
+    /// whatever way, if free pages have one. Pages that were reported have it
+    /// still: that is the promise of a host to which they are.
+    pub(crate) fn restore(&self, machine: &impl Machine, range: PageRange) {
+        let Some(pattern) = self.options.poison else {
+            return;
+        };
+        let Range { start, end } = self.window.bytes_of(range);
+        let first = machine.pointer(start).cast::<[u8; 4]>();
+        for word in 0..(end - start) / 4 {
+            let at = first.wrapping_add(word as usize);
+            // SAFETY: whoever made the machine promised that the range is there,
+            // in one piece; its pages are on their way back to the heap, from
+            // the balloon alone.
+            unsafe { at.write(pattern.to_le_bytes()) }
+        }
     }
 
     /// Returns whether a commit of any page may need the device.
@@ -236,8 +257,9 @@ impl<'m, T: BalloonTransport> Driver<'m, T> {
         }
         // If the device failed on the way, it may have some of the pages.
         let theirs = told || !self.device.need_not_be_told();
-        if theirs {
-            self.inflated.insert(range);
+        match theirs {
+            true => self.inflated.insert(range),
+            false => self.restore(machine, range),
         }
         theirs
     }

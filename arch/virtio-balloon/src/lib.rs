@@ -61,7 +61,7 @@
 //! | `DEFLATE_ON_OOM` | [`attach`](Balloon::attach): a heap without a run takes pages from the balloon, and looks again |
 //! | `MUST_TELL_HOST` | accepted; no page is used before the host has answered, whether it asked for that or not |
 //! | `STATS_VQ` | [`poll`](Balloon::poll) sends free, total and available memory |
-//! | `PAGE_POISON` | accepted if the kernel [has a pattern](Options::poison) |
+//! | `PAGE_POISON` | accepted if the kernel [has a pattern](Options::poison); what comes out of the balloon is filled with it |
 //! | legacy MMIO | works |
 //! | `FREE_PAGE_HINT` | accepted, because it moves the number of the next queue; not used |
 //! | `EVENT_IDX`, indirect descriptors, packed rings | not accepted |

@@ -53,9 +53,11 @@ impl Options {
         }
     }
 
-    /// Says that the kernel fills free pages with `pattern`, and expects to
-    /// find it again. To a host that cannot be told so, no pages are reported;
-    /// one that can keeps them, unless the pattern is zero.
+    /// Says that the kernel fills free pages with `pattern` before it frees
+    /// them, and expects to find it again, lowest byte first. To a host that
+    /// cannot be told so, no pages are reported; one that can keeps them, unless
+    /// the pattern is zero. Pages that come out of the balloon are filled with
+    /// it by the driver.
     #[must_use]
     pub const fn poison(self, pattern: u32) -> Self {
         Self {

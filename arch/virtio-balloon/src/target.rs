@@ -11,7 +11,6 @@
 //! A target is a hostile number. It is cut to the kernel's own limit, to the
 //! places there are, and to the budget of each call.
 
-use crate::transport::BalloonTransport;
 use spanheap::{PageCount, Request, Span};
 
 use crate::device::{Features, PFN_BYTES};
@@ -19,6 +18,7 @@ use crate::driver::Driver;
 use crate::fault::{Fault, Health, Queue};
 use crate::machine::Machine;
 use crate::options::Pieces;
+use crate::transport::BalloonTransport;
 
 /// Why a poll went no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +139,7 @@ impl<T: BalloonTransport> Driver<'_, T> {
         }
         let told = self.tell(machine, Queue::Inflate, span);
         if told.is_err() && self.device.need_not_be_told() {
+            self.restore(machine, span.range());
             return Err(span);
         }
         // Also if the device failed on the way: it may have some of the pages.
@@ -158,6 +159,7 @@ impl<T: BalloonTransport> Driver<'_, T> {
             self.held.push(span);
             return None;
         }
+        self.restore(machine, span.range());
         self.publish();
         Some(span)
     }

@@ -100,9 +100,13 @@ pub(crate) struct State {
     pub(crate) status: DeviceStatus,
     rings: [Option<Rings>; 5],
     pub(crate) num_pages: u32,
+    /// Whether it wants everything and nothing, by turns.
+    pub(crate) restless: bool,
     pub(crate) actual: u32,
     pub(crate) poison: u32,
     pub(crate) script: VecDeque<Act>,
+    /// What happens in the next turn of waiting, without the lock.
+    pub(crate) in_a_turn: Option<Box<dyn FnOnce() + Send>>,
     /// Requests it will obey later, and after how many turns.
     asleep: Vec<(u16, Option<u32>)>,
     /// The pieces of each report.
@@ -136,9 +140,11 @@ impl Fake {
             status: DeviceStatus::empty(),
             rings: [None; 5],
             num_pages: 0,
+            restless: false,
             actual: 0,
             poison: 0,
             script: VecDeque::new(),
+            in_a_turn: None,
             asleep: Vec::new(),
             reports: Vec::new(),
             ballooned: BTreeSet::new(),
@@ -153,6 +159,10 @@ impl Fake {
 
     /// One turn of waiting.
     pub(crate) fn turn(&self) {
+        let happens = self.state().in_a_turn.take();
+        if let Some(happens) = happens {
+            happens();
+        }
         let mut state = self.state();
         for (_, turns) in &mut state.asleep {
             *turns = turns.map(|turns| turns.saturating_sub(1));
@@ -246,11 +256,16 @@ impl State {
 
     /// What becomes of memory that the guest says is free.
     fn discard(&self, bytes: Range<u64>) {
+        self.fill(bytes, u32::from_ne_bytes([JUNK; 4]));
+    }
+
+    fn fill(&self, bytes: Range<u64>, word: u32) {
         let inside = self.memory.start <= bytes.start && bytes.end <= self.memory.end;
         assert!(inside, "{bytes:x?} is not the heap's");
-        let len = (bytes.end - bytes.start) as usize;
-        // SAFETY: the memory is the arena's, and the guest said it is free.
-        unsafe { self.at::<u8>(bytes.start).write_bytes(JUNK, len) }
+        for at in bytes.step_by(4) {
+            // SAFETY: the memory is the arena's, and the guest said it is free.
+            unsafe { self.at::<u32>(at).write_volatile(word) }
+        }
     }
 
     /// Does one request, or does what the script says with it.
@@ -309,7 +324,10 @@ impl State {
         match kind {
             Kind::Reporting => {
                 for (bytes, _) in chain {
-                    self.discard(bytes.clone());
+                    match self.accepted & POISON {
+                        0 => self.discard(bytes.clone()),
+                        _ => self.fill(bytes.clone(), self.poison),
+                    }
                 }
                 let pieces = chain.iter().map(|(bytes, _)| bytes.clone());
                 self.reports.push(pieces.collect());

@@ -15,8 +15,8 @@ use spanheap_virtio_balloon::{
 };
 use virtio_drivers::transport::mmio::MmioTransport;
 
+use crate::board::{Board, device};
 use crate::common::{PATIENCE, PER_HUGE, Ram, range};
-use crate::pci::{Board, device};
 
 /// Some registers, and where each of those is that the tests look at.
 #[derive(Clone, Copy)]

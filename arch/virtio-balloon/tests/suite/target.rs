@@ -1,7 +1,11 @@
 //! The host's target, out-of-memory, and the guest's numbers.
 
-use spanheap::{AllocError, PageCount};
-use spanheap_virtio_balloon::{Options, Pieces, PollEnd};
+use std::sync::{Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use spanheap::{AllocError, PageCount, Request, Span};
+use spanheap_virtio_balloon::{Options, Pieces, PollEnd, Pool};
 
 use crate::common::{Books, Heap, Owners, PER_HUGE, Ram, drain};
 use crate::fake::{Act, Fake, MUST_TELL_HOST, OOM, REPORTING, STATS, VERSION_1};
@@ -98,12 +102,7 @@ fn an_absurd_target_takes_what_the_limit_the_places_and_the_budget_allow() {
 #[test]
 fn a_heap_without_pages_takes_them_from_the_balloon_if_the_host_allows_it() {
     for allowed in [true, false] {
-        let ram = Box::leak(Box::new(Ram::new(8)));
-        let fake = ram.fake(VERSION_1 | if allowed { OOM } else { 0 });
-        let books = Box::leak(Box::new(Books::new(ram)));
-        let heap = Box::leak(Box::new(books.heap(ram, &fake, Options::DEFAULT)));
-        let heap: &'static Heap<'static> = heap;
-        heap.backing().attach(heap);
+        let (heap, fake) = attached(VERSION_1 | if allowed { OOM } else { 0 });
         fake.state().num_pages = 6 * PER_HUGE;
         assert_eq!(poll(heap).2, PollEnd::Reached);
         let mut owners = Owners::default();
@@ -129,6 +128,121 @@ fn a_heap_without_pages_takes_them_from_the_balloon_if_the_host_allows_it() {
         owners.look(heap);
         assert_eq!(drain(heap, &mut owners), 6 * PER_HUGE);
     }
+}
+
+/// A heap of eight huge pages that has its balloon attached, for good.
+fn attached(offered: u64) -> (&'static Heap<'static>, Fake) {
+    let ram = Box::leak(Box::new(Ram::new(8)));
+    let fake = ram.fake(offered);
+    let books = Box::leak(Box::new(Books::new(ram)));
+    let heap = Box::leak(Box::new(books.heap(ram, &fake, Options::DEFAULT)));
+    let heap: &'static Heap<'static> = heap;
+    heap.backing().attach(heap);
+    (heap, fake)
+}
+
+/// A heap as the balloon sees it, and what happens meanwhile on another CPU: in
+/// the first request, or before the first pages come back.
+struct Crowd<T, G> {
+    heap: &'static Heap<'static>,
+    taking: Mutex<Option<T>>,
+    giving: Mutex<Option<G>>,
+}
+
+impl<T: FnOnce(), G: FnOnce()> Pool for Crowd<T, G> {
+    fn take(&self, request: Request) -> Option<Span> {
+        if let Some(taking) = self.taking.lock().unwrap().take() {
+            taking();
+        }
+        self.heap.take(request)
+    }
+
+    fn give(&self, span: Span) {
+        if let Some(giving) = self.giving.lock().unwrap().take() {
+            giving();
+        }
+        self.heap.give(span);
+    }
+
+    fn stats(&self) -> spanheap::Stats {
+        self.heap.stats()
+    }
+}
+
+#[test]
+fn two_cpus_that_are_out_of_memory_at_once_are_both_relieved() {
+    let (heap, fake) = attached(VERSION_1 | OOM);
+    fake.state().num_pages = 8 * PER_HUGE;
+    assert_eq!(poll(heap).2, PollEnd::Reached);
+    let other = move || {
+        let wanted = move || heap.alloc(PageCount::new(3 * PER_HUGE));
+        let found = thread::spawn(wanted).join().expect("no panic");
+        assert_eq!(found.map(|span| span.count().get()), Ok(3 * PER_HUGE));
+    };
+    let crowd = Crowd {
+        heap,
+        taking: Mutex::new(None::<fn()>),
+        giving: Mutex::new(Some(other)),
+    };
+    let freed = heap.backing().relieve(&crowd, PageCount::new(2 * PER_HUGE));
+    // The first of them is not beside the next: those are the other's.
+    assert_eq!(freed.get(), 3 * PER_HUGE);
+    assert!(
+        crowd.giving.lock().unwrap().is_none(),
+        "the other was there"
+    );
+    heap.check().unwrap();
+}
+
+#[test]
+fn a_cpu_that_is_out_of_memory_waits_until_the_balloon_has_its_pages() {
+    let (heap, fake) = attached(VERSION_1 | OOM);
+    fake.state().num_pages = 7 * PER_HUGE;
+    assert_eq!(poll(heap).2, PollEnd::Reached);
+    let (waits, other_waits) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel();
+    fake.state().in_a_turn = Some(Box::new(move || {
+        waits.send(()).expect("a poll");
+        may_go_on.recv().expect("an end of it");
+    }));
+    let (tell, other) = mpsc::channel();
+    let taking = move || {
+        let wanted = move || heap.alloc(PageCount::new(2 * PER_HUGE));
+        tell.send(thread::spawn(wanted)).expect("a test");
+        // It does not wait if it should not: then this must end, and fail.
+        let seen = other_waits.recv_timeout(Duration::from_secs(20));
+        seen.expect("the other waits");
+    };
+    let crowd = Crowd {
+        heap,
+        taking: Mutex::new(Some(taking)),
+        giving: Mutex::new(None::<fn()>),
+    };
+    fake.state().num_pages = 8 * PER_HUGE;
+    assert_eq!(heap.backing().poll(&crowd, ALL).end, PollEnd::Reached);
+    assert_eq!(heap.backing().stats().held.get(), 8 * PER_HUGE);
+    go_on.send(()).expect("the other waits");
+    let found = other.recv().expect("it was started").join();
+    let found = found.expect("no panic").map(|span| span.count().get());
+    assert_eq!(found, Ok(2 * PER_HUGE));
+    heap.check().unwrap();
+}
+
+#[test]
+fn a_target_that_is_never_the_same_twice_ends_with_the_budget() {
+    let ram = Ram::new(16);
+    let fake = ram.fake(VERSION_1);
+    let mut books = Books::new(&ram);
+    let heap = books.heap(&ram, &fake, Options::DEFAULT);
+    fake.state().restless = true;
+    let budget = PageCount::new(100 * PER_HUGE);
+    let done = heap.backing().poll(&heap, budget);
+    assert_eq!(done.end, PollEnd::Budget);
+    assert_eq!(done.inflated.get() + done.deflated.get(), budget.get());
+    fake.state().restless = false;
+    fake.state().num_pages = 0;
+    assert_eq!(poll(&heap).2, PollEnd::Reached);
+    assert_eq!(drain(&heap, &mut Owners::default()), 16 * PER_HUGE);
 }
 
 #[test]

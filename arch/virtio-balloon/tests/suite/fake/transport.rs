@@ -118,7 +118,10 @@ impl Transport for Fake {
     }
 
     fn read_config_space<T: FromBytes + IntoBytes>(&self, offset: usize) -> Result<T, Error> {
-        let state = self.state();
+        let mut state = self.state();
+        if state.restless {
+            state.num_pages = !state.num_pages;
+        }
         let words = [state.num_pages, state.actual, 0, state.poison];
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         bytes[..state.config_bytes]
