@@ -35,7 +35,7 @@ impl Board {
             reads: Cell::new(0),
             common: Registers::new(56, 0),
             notify: Registers::new(0x1000, 0xff),
-            pub(crate) config: Registers::new(16, 0),
+            config: Registers::new(16, 0),
         };
         board.words[0] = 0x1045_1af4;
         board.words[1] = 1 << 20;
