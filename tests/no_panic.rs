@@ -1,15 +1,16 @@
-//! No verb of the heaps can reach a panic: the linker says so.
+//! No verb of the heaps, or of the backings for kernels, can reach a panic: the
+//! linker says so.
 //!
 //! `tests/no-panic` is a program, a workspace of its own, that calls every
 //! verb and whose panic handler needs a symbol that nothing defines. It links
 //! only if the optimiser proved every panic unreachable. Here it is built as it
-//! is, and with a planted `unwrap`; and the names of the verbs are compared with
-//! the sources, so that a new one cannot be forgotten.
+//! is, and with an `unwrap` planted in each of its parts; and the names of the
+//! verbs are compared with the sources, so that a new one cannot be forgotten.
 
 #![cfg(target_os = "linux")]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -43,14 +44,16 @@ fn a_program_of_every_verb_links_without_a_panic() {
 
 #[test]
 fn a_planted_unwrap_stops_the_link() {
-    let output = build("planted");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success(), "it linked");
-    let symbol = "spanheap_panic_is_reachable";
-    assert!(
-        errors.contains(symbol),
-        "it failed, but not for the panic: {errors}"
-    );
+    for part in ["planted", "planted-balloon", "planted-tables"] {
+        let output = build(part);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{part}: it linked");
+        let symbol = "spanheap_panic_is_reachable";
+        assert!(
+            errors.contains(symbol),
+            "{part}: it failed, but not for the panic: {errors}"
+        );
+    }
 }
 
 /// Returns the names of the public functions in a source file.
@@ -66,27 +69,42 @@ fn public_functions(file: &Path) -> Vec<String> {
     source.lines().filter_map(name).collect()
 }
 
+/// Returns the public functions in `file` that a part of the program does not
+/// call: by one of these callers, with or without a type.
+fn uncalled(part: &str, file: &Path, callers: [&str; 2]) -> Vec<String> {
+    let program = Path::new(ROOT).join("tests/no-panic/src").join(part);
+    let program = fs::read_to_string(program).expect("the program's source can be read");
+    let is_called = |name: &str| {
+        callers.iter().any(|caller| {
+            let calls = ["(", "::<"].map(|call| format!("{caller}{name}{call}"));
+            calls.iter().any(|call| program.contains(call))
+        })
+    };
+    let names = public_functions(file).into_iter();
+    names.filter(|name| !is_called(name)).collect()
+}
+
+/// Returns the source files in a directory, and in those in it.
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("a directory of sources");
+    let paths = entries.map(|entry| entry.expect("its entries can be read").path());
+    let files = paths.flat_map(|path| match path.is_dir() {
+        true => sources(&path),
+        false => vec![path],
+    });
+    files.collect()
+}
+
 #[test]
 fn the_program_calls_every_verb() {
     let root = Path::new(ROOT);
-    let program = fs::read_to_string(root.join("tests/no-panic/src/verbs.rs"))
-        .expect("the program's source can be read");
-    let uncalled = |file: &Path, callers: [&str; 2]| {
-        let is_called = |name: &str| {
-            callers
-                .iter()
-                .any(|caller| program.contains(&format!("{caller}{name}(")))
-        };
-        let names = public_functions(file).into_iter();
-        names.filter(|name| !is_called(name)).collect::<Vec<_>>()
-    };
+    let uncalled = |file: &Path, callers| uncalled("verbs.rs", file, callers);
 
     let locked = root.join("src/locked.rs");
     assert!(public_functions(&locked).contains(&"alloc".to_owned()));
     let mut missing = uncalled(&locked, ["$Heap::", "LockedHeap::"]);
     missing.extend(uncalled(&root.join("src/region.rs"), [".", "::"]));
-    for entry in fs::read_dir(root.join("src/heap")).expect("the heap is a directory") {
-        let file = entry.expect("its entries can be read").path();
+    for file in sources(&root.join("src/heap")) {
         let is_a_value = file.ends_with("request.rs") || file.ends_with("stats.rs");
         let callers = match is_a_value {
             true => [".", "::"],
@@ -98,4 +116,22 @@ fn the_program_calls_every_verb() {
         missing.is_empty(),
         "not in tests/no-panic/src/verbs.rs: {missing:?}"
     );
+}
+
+#[test]
+fn the_program_calls_every_verb_of_the_backings() {
+    for (part, directory, verb) in [
+        ("balloon.rs", "arch/virtio-balloon/src", "poll"),
+        ("tables.rs", "arch/x86_64/src", "with_tables"),
+    ] {
+        let files = sources(&Path::new(ROOT).join(directory));
+        let mut names = files.iter().flat_map(|file| public_functions(file));
+        assert!(names.any(|name| name == verb), "the names are not found");
+        let missing = files
+            .iter()
+            .flat_map(|file| uncalled(part, file, [".", "::"]));
+        // An instruction that only a kernel may execute, behind a feature.
+        let missing: Vec<_> = missing.filter(|name| name != "flush_local").collect();
+        assert!(missing.is_empty(), "not in {part}: {missing:?}");
+    }
 }

@@ -13,7 +13,8 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use spanheap::{
-    Backing, Growth, LockedHeap, PageCount, PageRange, Refused, Request, Span, Stats, Window,
+    Backing, Corruption, Growth, LockedHeap, PageCount, PageRange, Refused, Request, Span, Stats,
+    Window,
 };
 
 use crate::device::{Device, Features, PFN_BYTES};
@@ -385,5 +386,9 @@ unsafe impl<T: BalloonTransport, M: Machine> Backing for Balloon<'_, T, M> {
             self.relieve(pool, pages);
         }
         None
+    }
+
+    fn corrupted(what: Corruption) -> ! {
+        M::corrupted(what)
     }
 }

@@ -7,6 +7,8 @@
 //!
 //! Invariant: `count` is the number of bits that are set.
 
+use core::num::NonZeroU32;
+
 use spanheap::{Page, PageCount, PageRange};
 
 /// A set of physical pages.
@@ -14,7 +16,7 @@ use spanheap::{Page, PageCount, PageRange};
 pub(crate) struct Inflated<'m> {
     words: &'m mut [u64],
     /// Pages in a physical page.
-    unit: u32,
+    unit: NonZeroU32,
     count: u32,
 }
 
@@ -24,14 +26,14 @@ impl<'m> Inflated<'m> {
         words.fill(0);
         Self {
             words,
-            unit: unit.get().max(1),
+            unit: NonZeroU32::new(unit.get()).unwrap_or(NonZeroU32::MIN),
             count: 0,
         }
     }
 
     /// Returns how many pages are in the set.
     pub(crate) const fn pages(&self) -> u64 {
-        self.count as u64 * self.unit as u64
+        self.count as u64 * self.unit.get() as u64
     }
 
     /// Returns whether the set has room for these pages.
@@ -55,7 +57,7 @@ impl<'m> Inflated<'m> {
         let (from, to) = self.units(range);
         let start = (from..to).find(|&unit| self.has(unit))?;
         let end = (start..to).find(|&unit| !self.has(unit)).unwrap_or(to);
-        let page = |unit: u32| Page::new(unit.saturating_mul(self.unit));
+        let page = |unit: u32| Page::new(unit.saturating_mul(self.unit.get()));
         PageRange::between(page(start), page(end))
     }
 
@@ -85,7 +87,7 @@ impl<'m> Inflated<'m> {
     fn units(&self, range: PageRange) -> (u32, u32) {
         (
             range.start().number() / self.unit,
-            range.end().number().div_ceil(self.unit),
+            range.end().number().div_ceil(self.unit.get()),
         )
     }
 }

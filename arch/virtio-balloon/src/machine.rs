@@ -1,6 +1,6 @@
 //! What the driver asks of the machine: where memory is, and how long to wait.
 //!
-//! Two questions, and both are the kernel's. `virtio-drivers` has a trait for
+//! Both questions are the kernel's. `virtio-drivers` has a trait for
 //! the first (`Hal`), but of static functions, which allocate; this one is a
 //! value that allocates nothing. [`DirectMap`] answers for most kernels.
 //!
@@ -9,6 +9,8 @@
 
 use core::hint::spin_loop;
 use core::ptr;
+
+use spanheap::Corruption;
 
 /// The machine under the driver.
 ///
@@ -31,6 +33,16 @@ pub unsafe trait Machine {
     /// A device that has not answered when this returns `false` is reset, and
     /// the heap goes on without it.
     fn wait(&self, turn: u32) -> bool;
+
+    /// What happens when the heap's metadata was overwritten: see
+    /// [`Backing::corrupted`](spanheap::Backing::corrupted), of which this is
+    /// the kernel's part. The default panics with the numbers.
+    fn corrupted(what: Corruption) -> !
+    where
+        Self: Sized,
+    {
+        panic!("the heap's metadata was overwritten: {what:?}")
+    }
 }
 
 /// A machine whose memory is all visible at one offset, and which spins.

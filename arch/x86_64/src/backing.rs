@@ -13,7 +13,7 @@
 use core::fmt;
 use core::ops::Range;
 
-use spanheap::{Backing, PageRange, Refused, Window};
+use spanheap::{Backing, Corruption, PageRange, Refused, Window};
 use x86_64::VirtAddr;
 use x86_64::structures::paging::page_table::PageTableFlags;
 use x86_64::structures::paging::{FrameAllocator, Size4KiB};
@@ -254,6 +254,10 @@ unsafe impl<T: Tables, F: Shootdown, S: Source, const N: usize> Backing
             // and writable, and the caller's, so nothing else uses it.
             unsafe { physical::zero(bytes) };
         }
+    }
+
+    fn corrupted(what: Corruption) -> ! {
+        F::corrupted(what)
     }
 }
 

@@ -10,6 +10,7 @@
 
 use core::fmt;
 
+use spanheap::Corruption;
 use x86_64::VirtAddr;
 
 /// Virtual addresses of which translations, or tables on the way to them, may
@@ -75,6 +76,16 @@ impl fmt::Debug for Stale {
 pub unsafe trait Shootdown {
     /// Makes every CPU forget what it has cached of `stale`.
     fn flush(&self, stale: Stale);
+
+    /// What happens when the heap's metadata was overwritten: see
+    /// [`Backing::corrupted`](spanheap::Backing::corrupted), of which this is
+    /// the kernel's part. The default panics with the numbers.
+    fn corrupted(what: Corruption) -> !
+    where
+        Self: Sized,
+    {
+        panic!("the heap's metadata was overwritten: {what:?}")
+    }
 }
 
 /// A function or closure as a [`Shootdown`].

@@ -1,4 +1,4 @@
-//! Links only if no verb of the heaps can reach a panic.
+//! Links only if no verb of the heaps, or of the backings, can reach a panic.
 //!
 //! The panic handler calls a symbol that is defined nowhere. Whatever the
 //! optimiser cannot prove unreachable stays, calls the handler, and the linker
@@ -9,7 +9,9 @@
 //! The proof is worth what the optimiser does not know: every heap, argument
 //! and answer of the backing passes through [`any`], behind which it may have
 //! any value. So a heap in any state is asked anything, by a backing that does
-//! anything, and what is proved does not rest on the books being right.
+//! anything, and what is proved does not rest on the books being right. The
+//! same holds for the backings in `arch/` that have no system below them: their
+//! books, their devices and their page tables may say anything.
 //!
 //! To find the panic behind a refusal, let the linker warn only, and see who
 //! calls into `core::panicking`:
@@ -22,12 +24,15 @@
 #![no_std]
 #![no_main]
 
+mod balloon;
+mod tables;
 mod verbs;
 
 use core::hint::{black_box, spin_loop};
 use core::panic::PanicInfo;
 
 use spanheap::{Backing, Corruption, Growth, PageCount, PageRange, Refused};
+use spanheap_virtio_balloon::PciTransport;
 
 // The C library's start-up code and its `memcpy`; nothing else of it.
 #[link(name = "c")]
@@ -78,9 +83,14 @@ unsafe impl Backing for Anything {
 
     fn corrupted(what: Corruption) -> ! {
         any(what);
-        loop {
-            spin_loop();
-        }
+        stop()
+    }
+}
+
+/// Stops where the default would panic.
+fn stop() -> ! {
+    loop {
+        spin_loop();
     }
 }
 
@@ -95,5 +105,12 @@ extern "C" fn main() -> i32 {
     any(verbs::locked_heap as *const ());
     any(verbs::made as *const ());
     any(verbs::metadata as *const ());
+    any(balloon::values as *const ());
+    any(balloon::verbs::<balloon::Device> as *const ());
+    any(balloon::verbs::<PciTransport> as *const ());
+    any(tables::values as *const ());
+    any(tables::over_direct_map as *const ());
+    any(tables::over_window as *const ());
+    any(tables::frames as *const ());
     0
 }
