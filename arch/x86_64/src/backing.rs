@@ -189,21 +189,25 @@ impl<T: Tables, F: Shootdown, S: Source, const N: usize> PageTableBacking<T, F, 
         }
     }
 
-    /// Returns the virtual addresses of a range, in whole physical pages.
+    /// Returns the virtual addresses of a range, in whole physical pages, all of
+    /// which are the window's; no addresses, if none is whole.
     fn virt(&self, range: PageRange, rounded: Rounded) -> Result<Range<u64>, Obstacle> {
-        if range.end().number() > self.window.pages().get() {
-            return Err(Obstacle::OutsideWindow);
-        }
         let Range { start, end } = self.window.bytes_of(range);
         let down = |address: u64| address & !(self.unit - 1);
         let up = |address: u64| down(address.saturating_add(self.unit - 1));
-        let (start, end) = match rounded {
+        let (mut from, to) = match rounded {
             Rounded::Exactly => (start, end),
             Rounded::Outward => (down(start), up(end)),
             Rounded::Inward => (up(start), down(end)),
         };
-        // No overflow: seen to at set-up.
-        Ok(start + self.offset..(end + self.offset).max(start + self.offset))
+        let last = self.window.origin() + self.window.geometry().bytes(self.window.pages());
+        // A window may end inside of a physical page, which others share then.
+        if range.end().number() > self.window.pages().get() || to > last {
+            return Err(Obstacle::OutsideWindow);
+        }
+        from = from.min(to);
+        // No overflow: seen to at set-up, for all that is inside.
+        Ok(from + self.offset..to + self.offset)
     }
 }
 

@@ -66,6 +66,8 @@ impl<T: Tables, F: Shootdown, const N: usize> PageTableBacking<T, F, Direct, N> 
     /// * Nothing else maps or unmaps them, or frees the tables on the way to
     ///   them; all CPUs see them by the tables that `tables` reaches.
     /// * Nothing touches a page of the heap while it is released.
+    /// * Bits 9 and 10 of entries for these addresses, which the processor leaves
+    ///   to software, are the backing's: nothing else sets them.
     pub unsafe fn over_direct_map(
         tables: T,
         offset: VirtAddr,

@@ -12,7 +12,8 @@
 //! address in it (L1 terminal fault); inverted it names no memory.
 //!
 //! Bits used of those that are left to software: 9 in an entry that points to a
-//! table, 10 in one that is not present.
+//! table, 10 in one that is not present. Whoever makes a backing promises that
+//! nothing else uses them there.
 //!
 //! Invariant: an entry that is not present and has [`HELD`] set was made by
 //! [`Entry::held`], and [`Entry::restored`] makes of it what it was.

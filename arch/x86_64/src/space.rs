@@ -91,24 +91,38 @@ pub(crate) fn entries_of(piece: &Range<u64>) -> impl Iterator<Item = usize> + us
 
 impl<T: Tables, S: Source, const N: usize> Space<T, S, N> {
     /// Splits what must be, so that [`hold`](Self::hold) can take exactly this
-    /// range.
+    /// range; nothing but mappings of 1 GiB, if not all of it can be.
     pub(crate) fn prepare(&mut self, range: &Range<u64>) -> Result<(), Obstacle> {
+        let is_cut = |piece: &Range<u64>, entry: Entry| {
+            entry.kind(Level::Two) == Kind::Leaf && !is_whole(piece)
+        };
+        let mut cuts = 0;
         for piece in pieces(range) {
             let Some(directory) = self.directory(piece.start, Walk::Split)? else {
                 continue;
             };
-            let index = Level::Two.index(piece.start);
-            let entry = directory.get(index);
+            let entry = directory.get(Level::Two.index(piece.start));
             match entry.kind(Level::Two) {
-                Kind::Leaf if !is_whole(&piece) => {
-                    self.split(directory, index, Level::Two)?;
-                }
+                Kind::Leaf => cuts += usize::from(is_cut(&piece, entry)),
                 Kind::Table => {
                     // Whether it can be reached.
                     self.table(entry)?;
                 }
                 Kind::Foreign => return Err(Obstacle::Foreign),
-                Kind::Leaf | Kind::Held | Kind::Empty => {}
+                Kind::Held | Kind::Empty => {}
+            }
+        }
+        // The first and the last, at most.
+        if cuts > self.reserve.len() {
+            return Err(Obstacle::NoTable);
+        }
+        for piece in pieces(range) {
+            let index = Level::Two.index(piece.start);
+            if cuts > 0
+                && let Some(directory) = self.found(piece.start)
+                && is_cut(&piece, directory.get(index))
+            {
+                self.split(directory, index, Level::Two)?;
             }
         }
         Ok(())

@@ -107,6 +107,8 @@ where
     ///   `tables` reaches.
     /// * The allocator takes a frame of 2 MiB that it gave out back in frames
     ///   of 4 KiB, too.
+    /// * Bits 9 and 10 of entries for these addresses, which the processor leaves
+    ///   to software, are the backing's: nothing else sets them.
     pub unsafe fn over_window(
         tables: T,
         frames: A,

@@ -117,6 +117,21 @@ fn without_a_table_only_whole_huge_pages_go_and_the_answer_is_the_prefix() {
 }
 
 #[test]
+fn a_release_that_is_refused_half_way_leaves_every_huge_page_whole() {
+    let (machine, backing, flushes) = large_pages::<1>(1);
+    // The first huge page could be split, the second could not.
+    let both = range(HUGE - 1, 2);
+    assert_eq!(backing.sys_unused(&[both]), 0);
+    all_mapped(&machine, &backing, 0..4 * HUGE, Some(LARGE));
+    assert_eq!((flushed(&flushes), backing.reserve_len()), (0, 1));
+    // Nor after one that is not refused.
+    assert_eq!(backing.sys_unused(&[range(3 * HUGE, HUGE), both]), 1);
+    assert_eq!(backing.reserve_len(), 1);
+    all_mapped(&machine, &backing, 0..3 * HUGE, Some(LARGE));
+    all_mapped(&machine, &backing, 3 * HUGE..4 * HUGE, None);
+}
+
+#[test]
 fn without_a_table_a_part_of_a_released_huge_page_is_not_refused() {
     let (machine, backing, _) = large_pages::<0>(0);
     assert_eq!(backing.sys_unused(&[range(0, HUGE)]), 1);
@@ -331,6 +346,23 @@ fn physical_pages_larger_than_4_kib_are_committed_and_released_whole() {
     // A heap asks for whole ones only; the rest of one is not its to give.
     assert_eq!(backing.sys_unused(&[range(17, 6)]), 1);
     all_mapped(&machine, &backing, 16..HUGE, Some(4096));
+}
+
+#[test]
+fn a_physical_page_of_which_the_window_has_a_part_is_not_the_heaps() {
+    let mut machine = Machine::new();
+    let geometry = Geometry::new(4096, 16384, LARGE).expect("a geometry");
+    let window = Window::new(geometry, 0, PageCount::new(6)).expect("a window");
+    let (backing, flushes) = machine.direct::<Size4KiB, 1>(0..6 * 4096, window, 0);
+    let outside: Refused = Obstacle::OutsideWindow.into();
+    assert_eq!(backing.sys_used(range(5, 1)), Err(outside));
+    assert_eq!(backing.sys_used(range(0, 6)), Err(outside));
+    all_mapped(&machine, &backing, 6..8, None);
+    // Rounded inward, nothing is left of it.
+    assert_eq!(backing.sys_unused(&[range(4, 2), range(5, 1)]), 2);
+    assert_eq!(flushed(&flushes), 0);
+    all_mapped(&machine, &backing, 0..6, Some(4096));
+    assert_eq!(backing.sys_used(range(1, 1)), Ok(()));
 }
 
 #[test]

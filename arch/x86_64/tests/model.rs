@@ -1,7 +1,7 @@
 //! Random commits and releases, compared with a map from page to mapped or not.
 
 use proptest::prelude::*;
-use spanheap::{Backing, PageRange};
+use spanheap::{Backing, Geometry, PageCount, PageRange, Window};
 use x86_64::structures::paging::{PageSize, Size2MiB, Size4KiB};
 use x86_64::{PhysAddr, VirtAddr};
 
@@ -67,13 +67,20 @@ fn config() -> ProptestConfig {
     }
 }
 
-/// Runs the steps over a direct map in pages of size `S`.
-fn direct<S: PageSize>(steps: Vec<Step>, tables: usize) -> Result<(), TestCaseError>
+/// Runs the steps over a direct map in pages of size `S`, with physical pages of
+/// so many pages.
+fn direct<S: PageSize>(steps: Vec<Step>, tables: usize, unit: u32) -> Result<(), TestCaseError>
 where
     machine::Tree: x86_64::structures::paging::Mapper<S>,
 {
     let mut machine = Machine::new();
-    let heap = window_at();
+    let geometry = Geometry::new(4096, u64::from(unit) * 4096, 2 << 20).expect("a geometry");
+    let heap = Window::new(geometry, window_at().origin(), PageCount::new(PAGES));
+    let heap = heap.expect("a window");
+    let outward = |pages: PageRange| {
+        let start = pages.start().number() / unit * unit;
+        range(start, pages.end().number().next_multiple_of(unit) - start)
+    };
     let all = 0..u64::from(MAPPED_PAGES) * 4096;
     let (backing, flushes) = machine.direct::<S, 16>(all, heap, tables);
     let mut mapped = vec![true; PAGES as usize];
@@ -81,11 +88,11 @@ where
         match step {
             Step::Used(range) => {
                 prop_assert_eq!(backing.sys_used(range), Ok(()));
-                set(&mut mapped, range, true);
+                set(&mut mapped, outward(range), true);
                 prop_assert!(flushed(&flushes) <= 1);
             }
             Step::Unused(ranges) => {
-                let ranges = releasable(ranges, &mapped);
+                let ranges = releasable(ranges.into_iter().map(outward).collect(), &mapped);
                 let done = backing.sys_unused(&ranges);
                 let enough = tables >= 5 || S::SIZE == 4096;
                 prop_assert!(done == ranges.len() || !enough);
@@ -132,17 +139,25 @@ proptest! {
 
     #[test]
     fn a_direct_map_is_what_the_model_says(steps in steps(), tables in 5..8_usize) {
-        direct::<Size2MiB>(steps, tables)?;
+        direct::<Size2MiB>(steps, tables, 1)?;
+    }
+
+    #[test]
+    fn a_direct_map_in_larger_physical_pages_is_what_the_model_says(
+        steps in steps(),
+        tables in 5..8_usize,
+    ) {
+        direct::<Size2MiB>(steps, tables, 4)?;
     }
 
     #[test]
     fn with_few_tables_nothing_resident_is_ever_unmapped(steps in steps(), tables in 0..3_usize) {
-        direct::<Size2MiB>(steps, tables)?;
+        direct::<Size2MiB>(steps, tables, 1)?;
     }
 
     #[test]
     fn a_direct_map_of_small_pages_is_what_the_model_says(steps in steps()) {
-        direct::<Size4KiB>(steps, 0)?;
+        direct::<Size4KiB>(steps, 0, 1)?;
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What no backing can be made of.
 
-use spanheap::{Geometry, PageCount, Window};
-use spanheap_x86_64::{Hook, PageTableBacking, Reserve, SetUpError, Stale};
+use spanheap::{Backing, Geometry, PageCount, Window};
+use spanheap_x86_64::{Hook, Obstacle, PageTableBacking, Reserve, SetUpError, Stale};
 use x86_64::VirtAddr;
 use x86_64::structures::paging::{PageSize, Size2MiB};
 
@@ -44,4 +44,25 @@ fn a_window_that_cannot_be_mapped_is_refused() {
             "{origin:#x}"
         );
     }
+}
+
+#[test]
+fn at_the_end_of_all_addresses_rounding_does_not_overflow() {
+    let mut machine = Machine::new();
+    let tree = machine.tree();
+    let hook: fn(Stale) = |_| {};
+    // SAFETY: there is no processor here that could have cached anything.
+    let hook = unsafe { Hook::new(hook) };
+    let geometry = Geometry::new(4096, LARGE, LARGE).expect("a geometry");
+    let pages = PageCount::new(2 * HUGE - 1);
+    let window = Window::new(geometry, 0, pages).expect("a window");
+    let (offset, reserve) = (VirtAddr::new(u64::MAX - 2 * LARGE + 1), Reserve::<1>::new());
+    // SAFETY: nothing is mapped, and nothing is touched.
+    let backing = unsafe { PageTableBacking::over_direct_map(tree, offset, window, reserve, hook) };
+    let backing = backing.expect("a backing");
+    let range = machine::range;
+    let outside = Obstacle::OutsideWindow.into();
+    assert_eq!(backing.sys_unused(&[range(HUGE + 1, HUGE - 2)]), 1);
+    assert_eq!(backing.sys_used(range(HUGE + 1, HUGE - 2)), Err(outside));
+    assert_eq!(backing.sys_used(range(2 * HUGE - 2, 1)), Err(outside));
 }

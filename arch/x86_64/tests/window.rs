@@ -158,6 +158,18 @@ fn without_a_table_only_whole_huge_pages_go() {
 }
 
 #[test]
+fn a_release_that_is_refused_half_way_leaves_large_frames_whole() {
+    let (backing, pool, flushes) = small::<8>(2048, WAY + 1);
+    assert_eq!(backing.sys_used(range(0, 3 * HUGE)), Ok(()));
+    // The first huge page could be split, the last could not.
+    assert_eq!(backing.sys_unused(&[range(1, 3 * HUGE - 2)]), 0);
+    assert_eq!((flushed(&flushes), backing.reserve_len()), (0, 1));
+    all(&backing, 0..3 * HUGE, Some(LARGE));
+    assert_eq!(backing.sys_unused(&[range(1, 3 * HUGE - 1)]), 1);
+    assert_eq!((pool.out(), backing.reserve_len()), (1, 0));
+}
+
+#[test]
 fn without_the_tables_on_the_way_nothing_is_taken() {
     for tables in 0..WAY + 1 {
         let (backing, pool, _) = small::<8>(2048, tables);
