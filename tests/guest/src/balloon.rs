@@ -6,7 +6,8 @@
 
 use spanheap::{Geometry, LockedHeap, PageCount, Span};
 use spanheap_virtio_balloon::{
-    Balloon, BalloonMemory, DirectMap, Features, Holding, Options, Pieces, SHARED_BYTES, SomeTransport,
+    Balloon, BalloonMemory, DirectMap, Features, Holding, Options, Pieces, SHARED_BYTES,
+    SomeTransport,
 };
 use spin::{Mutex, Once};
 
