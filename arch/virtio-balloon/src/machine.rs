@@ -93,3 +93,17 @@ unsafe impl Machine for DirectMap {
         turn < self.patience
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_direct_map_adds_its_offset_and_waits_for_so_many_turns() {
+        // SAFETY: nothing is touched.
+        let map = unsafe { DirectMap::new(0xffff_8000_0000_0000) }.patience(3);
+        assert_eq!(map.pointer(0x1234).addr(), 0xffff_8000_0000_1234);
+        assert!((0..3).all(|turn| map.wait(turn)));
+        assert!(!map.wait(3) && !map.wait(u32::MAX));
+    }
+}

@@ -167,9 +167,7 @@ impl<'m> Ring<'m> {
             to.flags.store(flags.to_le(), Ordering::Relaxed);
             to.next.store(next.to_le(), Ordering::Relaxed);
         }
-        if let Some(head) = self.memory.avail_ring.get(usize::from(self.avail) % SIZE) {
-            head.store(0, Ordering::Relaxed);
-        }
+        // The available ring is as it was made: every chain begins at 0.
         self.avail = self.avail.wrapping_add(1);
         // Release: the device reads the index before what it covers.
         self.memory

@@ -137,12 +137,9 @@ impl<T: BalloonTransport> Driver<'_, T> {
         if !works || self.held.is_full() {
             return Err(span);
         }
-        let told = self.tell(machine, Queue::Inflate, span);
-        if told.is_err() && self.device.need_not_be_told() {
-            self.restore(machine, span.range());
-            return Err(span);
-        }
-        // Also if the device failed on the way: it may have some of the pages.
+        // Held also if the device failed: it may have some of the pages. The
+        // next step lets them out, as soon as that may be.
+        let _ = self.tell(machine, Queue::Inflate, span);
         match self.held.push(span) {
             true => self.publish(),
             false => return Err(span),

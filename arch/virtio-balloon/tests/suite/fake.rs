@@ -114,6 +114,8 @@ pub(crate) struct State {
     pub(crate) ballooned: BTreeSet<u64>,
     pub(crate) stats: Vec<u8>,
     pub(crate) resets: u32,
+    /// What was written to it, but for notifications.
+    pub(crate) told: Vec<String>,
 }
 
 /// A handle to a device; the driver has one as its transport.
@@ -150,6 +152,7 @@ impl Fake {
             ballooned: BTreeSet::new(),
             stats: Vec::new(),
             resets: 0,
+            told: Vec::new(),
         })))
     }
 
@@ -279,6 +282,8 @@ impl State {
         let Some(mut rings) = self.rings[usize::from(index)] else {
             panic!("queue {index} was not set up");
         };
+        let no_interrupts: u16 = self.read(rings.avail);
+        assert_eq!(no_interrupts, 1, "the driver polls");
         let slot = u64::from(rings.seen % rings.size);
         let head: u16 = self.read(rings.avail + 4 + slot * 2);
         rings.seen = rings.seen.wrapping_add(1);

@@ -176,6 +176,12 @@ fn pages_that_a_device_will_not_let_go_of_are_kept_from_harm_until_it_does() {
         let (fault, let_go) = (Fault::Silent(Queue::Reporting), false);
         assert_eq!(health(heap), Health::Broken { fault, let_go });
         assert_eq!(heap.backing().stats().stranded_bytes, 6 << 16);
+        // It gets no more, and what it has is not forgotten for that.
+        owners.free(heap, 1);
+        assert_eq!(heap.release_all().pages, PageCount::ZERO);
+        assert_eq!(heap.backing().stats().stranded_bytes, 6 << 16);
+        let span = heap.alloc(PageCount::new(PER_HUGE)).unwrap();
+        owners.own(heap, span);
         let code = REFUSED_STRANDED;
         let refused = heap.alloc(PageCount::new(1)).unwrap_err();
         assert_eq!(refused, AllocError::Refused(Refused { code }));

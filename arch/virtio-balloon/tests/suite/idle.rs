@@ -194,6 +194,30 @@ fn without_reports_idle_pages_are_inflated_and_those_that_are_used_deflated() {
 }
 
 #[test]
+fn a_commit_over_several_runs_deflates_each_of_them() {
+    let ram = Ram::new(8);
+    let fake = ram.fake(VERSION_1 | MUST_TELL_HOST);
+    let mut books = Books::new(&ram);
+    let heap = books.heap(&ram, &fake, Options::DEFAULT);
+    let huge = |at: u32| range(at * PER_HUGE, PER_HUGE);
+    let backing = heap.backing();
+    assert_eq!(backing.sys_unused(&[huge(1), huge(3), huge(4), huge(7)]), 4);
+    // From inside of one to inside of another, and what is resident between.
+    let most = range(PER_HUGE + 3, 3 * PER_HUGE);
+    for _ in 0..2 {
+        assert_eq!(backing.sys_used(most), Ok(()));
+        let left: Vec<u64> = fake.state().ballooned.iter().copied().collect();
+        let seventh = ORIGIN / 4096 + u64::from(7 * PER_HUGE);
+        assert_eq!(
+            left,
+            (seventh..seventh + u64::from(PER_HUGE)).collect::<Vec<_>>()
+        );
+        assert_eq!(fake.state().actual, PER_HUGE);
+    }
+    assert_eq!(backing.sys_used(huge(7)), Ok(()));
+}
+
+#[test]
 fn without_reports_and_without_bits_nothing_is_given_back() {
     let ram = Ram::new(8);
     let fake = ram.fake(VERSION_1);

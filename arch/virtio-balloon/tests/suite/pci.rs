@@ -77,6 +77,7 @@ fn a_doorbell_is_found_once_and_stays_where_it_was() {
     device.notify(2);
     assert_eq!(rung(), [], "a queue whose bell was not found");
     assert!(device.find_doorbell(2));
+    assert_eq!(board.common.read::<u16>(0x16), 2, "it was that queue's");
     for elsewhere in [0, 1, 0x3ff, 0x400, 0xffff] {
         board.common.write::<u16>(0x1e, elsewhere);
         board.notify.write::<u16>(12, 0xffff);
@@ -171,7 +172,7 @@ type Case = (&'static str, fn(&mut Board), Option<PciError>);
 fn what_is_no_balloon_to_use_is_an_error() {
     use PciError::{Missing, NotABalloon, NotMapped, TooShort};
     use Structure::{Common, Config, Notify};
-    let cases: [Case; 20] = [
+    let cases: [Case; 24] = [
         ("as it should be", |_| {}, None),
         ("older", |board| board.words[0] = 0x1002_1af4, None),
         (
@@ -181,6 +182,32 @@ fn what_is_no_balloon_to_use_is_an_error() {
                 vendor: 0x1af4,
                 device: 0x1041,
             }),
+        ),
+        (
+            "another vendor's",
+            |board| board.words[0] = 0x1045_8086,
+            Some(NotABalloon {
+                vendor: 0x8086,
+                device: 0x1045,
+            }),
+        ),
+        (
+            "a capability of another kind that looks like it",
+            |board| board.words[0x40 / 4] = 0x0110_0005,
+            Some(Missing(Common)),
+        ),
+        (
+            "a capability that says it is shorter than it must be",
+            |board| board.words[0x40 / 4] = 0x010f_0009,
+            Some(Missing(Common)),
+        ),
+        (
+            "registers that begin past the end of all addresses",
+            |board| {
+                (board.words[8], board.words[9]) = (0xfff0_000c, u32::MAX);
+                board.capability((0x40, 0, 16, 1, [4, 0x20_0000, 0x1000, 0]));
+            },
+            Some(Missing(Common)),
         ),
         (
             "nothing there",
@@ -200,7 +227,10 @@ fn what_is_no_balloon_to_use_is_an_error() {
         ),
         (
             "a list that leads into the header",
-            |board| board.words[0x34 / 4] = 0x3c,
+            |board| {
+                board.capability((0x10, 0x70, 16, 1, [4, 0, 0x1000, 0]));
+                board.words[0x34 / 4] = 0x10;
+            },
             Some(Missing(Common)),
         ),
         (
@@ -214,6 +244,7 @@ fn what_is_no_balloon_to_use_is_an_error() {
                 board.capability((0x50, 0xf8, 16, 3, [0; 4]));
                 board.words[0x40 / 4] = 0;
                 board.words[0xf8 / 4] = 0x0110_0009;
+                board.words[0xfc / 4] = 4;
             },
             Some(Missing(Common)),
         ),
@@ -232,7 +263,10 @@ fn what_is_no_balloon_to_use_is_an_error() {
         ),
         (
             "a region that there is not",
-            |board| board.capability((0x40, 0, 16, 1, [6, 0, 0x1000, 0])),
+            |board| {
+                board.words[0x28 / 4] = 0xc000_0000;
+                board.capability((0x40, 0, 16, 1, [6, 0, 0x1000, 0]));
+            },
             Some(Missing(Common)),
         ),
         (

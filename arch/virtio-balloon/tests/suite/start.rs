@@ -1,12 +1,13 @@
 //! Setting a device up, and what is no device to use.
 
-use spanheap::{Backing, PageCount};
+use spanheap::{Backing, Geometry, PageCount, Window};
 use spanheap_virtio_balloon::{
-    BalloonMemory, Fault, Features, Health, Options, Pieces, PollEnd, Queue, StartError,
+    Balloon, BalloonMemory, DirectMap, Fault, Features, Health, Options, Pieces, PollEnd, Queue,
+    StartError,
 };
 use virtio_drivers::transport::{DeviceStatus, DeviceType};
 
-use crate::common::{Books, Owners, PER_HUGE, Ram, drain};
+use crate::common::{Books, Owners, PER_HUGE, Patient, Ram, drain};
 use crate::fake::{
     EVENT_IDX, Fake, HINT, Kind, MUST_TELL_HOST, OOM, POISON, REPORTING, STATS, State, VERSION_1,
 };
@@ -46,12 +47,58 @@ fn a_kernel_with_a_pattern_in_free_pages_says_so_or_reports_none() {
 }
 
 #[test]
+fn a_device_is_set_up_in_the_specifications_order() {
+    let ram = Ram::new(4);
+    let fake = ram.fake(EVERYTHING);
+    let mut books = Books::new(&ram);
+    let heap = books.heap(&ram, &fake, Options::DEFAULT.poison(7));
+    let expected = [
+        "status 0",
+        "status 1",
+        "status 3",
+        "features",
+        "status 11",
+        "page size",
+        "queue 0",
+        "queue 1",
+        "queue 2",
+        "queue 4",
+        "word at 12",
+        "status 15",
+    ];
+    assert_eq!(fake.state().told, expected);
+    // And the pattern is never written again.
+    let _ = heap.release_all();
+    fake.state().num_pages = PER_HUGE;
+    let _ = heap.backing().poll(&heap, PageCount::new(99));
+    let told = std::mem::take(&mut fake.state().told);
+    assert!(
+        told[expected.len()..]
+            .iter()
+            .all(|word| word == "word at 4")
+    );
+}
+
+#[test]
 fn a_legacy_device_is_used_like_any_other() {
     let ram = Ram::new(4);
     let fake = ram.fake(REPORTING);
     fake.state().legacy = true;
     let mut books = Books::new(&ram);
     let heap = books.heap(&ram, &fake, Options::DEFAULT);
+    // Features are not agreed upon, but taken; the rest is as ever.
+    let expected = [
+        "status 0",
+        "status 1",
+        "status 3",
+        "features",
+        "page size",
+        "queue 0",
+        "queue 1",
+        "queue 2",
+        "status 7",
+    ];
+    assert_eq!(fake.state().told, expected);
     assert_eq!(heap.release_all().pages, PageCount::new(4 * PER_HUGE));
     fake.state().num_pages = PER_HUGE;
     assert_eq!(
@@ -177,4 +224,62 @@ fn small_physical_pages_shared_memory_and_a_second_start_are_refused() {
     assert_eq!(start(ram.shared()), Err(StartError::AlreadyStarted));
     assert_eq!(heap.backing().stats().health, Health::Working);
     assert!(!heap.backing().zeroes_released());
+}
+
+#[test]
+fn a_window_that_no_page_frame_numbers_name_is_refused() {
+    const TOP: u64 = 1 << 44;
+    let ram = Ram::new(1);
+    let fake = ram.fake(VERSION_1);
+    // What is looked at last, so that no heap is needed.
+    fake.state().device = DeviceType::Network;
+    let start = |geometry: Geometry, origin: u64, pages: u32| {
+        let window = Window::new(geometry, origin, PageCount::new(pages)).expect("a window");
+        let balloon = Balloon::new(window, Patient::new(&ram, &fake));
+        let memory = BalloonMemory {
+            holdings: &mut [],
+            inflated: &mut [],
+        };
+        let options = Options::DEFAULT.pieces(Pieces::Any);
+        // SAFETY: the shared memory is the arena's.
+        let started = unsafe { balloon.start(fake.clone(), ram.shared(), memory, options) };
+        started.expect_err("no balloon")
+    };
+    let small = Geometry::SMALL_PAGES;
+    let last = TOP - (2 << 20);
+    let good = StartError::NotABalloon(DeviceType::Network);
+    assert_eq!(start(small, last, 512), good);
+    assert_eq!(start(small, last, 513), StartError::WindowTooHigh);
+    assert_eq!(start(small, TOP, 1), StartError::WindowTooHigh);
+    // Pages may be smaller than the device's unit, physical ones may not.
+    let geometry = |physical| Geometry::new(1024, physical, 65536).expect("a geometry");
+    assert_eq!(start(geometry(4096), 0, 64), good);
+    assert_eq!(start(geometry(2048), 0, 64), StartError::PhysicalPage);
+}
+
+#[test]
+fn shared_memory_that_the_kernel_does_not_show_as_it_is_is_refused() {
+    let ram = Ram::new(1);
+    let fake = ram.fake(VERSION_1);
+    let start = |offset: u64, shared: u64| {
+        // SAFETY: it is refused, or the device is.
+        let map = unsafe { DirectMap::new(offset) };
+        let balloon = Balloon::new(ram.window(Pieces::WholeHugePages), map);
+        let memory = BalloonMemory {
+            holdings: &mut [],
+            inflated: &mut [],
+        };
+        // SAFETY: as above.
+        unsafe { balloon.start(fake.clone(), shared, memory, Options::DEFAULT) }.err()
+    };
+    fake.state().device = DeviceType::Network;
+    let good = Some(StartError::NotABalloon(DeviceType::Network));
+    let refused = Some(StartError::SharedMemory);
+    let (offset, shared) = (ram.offset(), ram.shared());
+    assert_eq!(start(offset, shared), good);
+    // Aligned on one side alone, and nowhere.
+    assert_eq!(start(offset.wrapping_sub(8), shared + 8), refused);
+    assert_eq!(start(offset.wrapping_add(8), shared), refused);
+    assert_eq!(start(shared.wrapping_neg(), shared), refused);
+    assert_eq!(fake.state().resets, 0);
 }

@@ -68,6 +68,65 @@ fn small_pieces_reach_the_target_to_the_page_where_no_huge_page_is_left() {
 }
 
 #[test]
+fn what_the_host_gets_is_whole_huge_pages_while_there_are_some() {
+    let (ram, mut owners) = (Ram::new(4), Owners::default());
+    let fake = ram.fake(VERSION_1);
+    let (mut books, options) = (Books::new(&ram), Options::DEFAULT.pieces(Pieces::Any));
+    let (heap, started) = books.try_heap(&ram, &fake, Pieces::Any, options);
+    started.unwrap();
+    // First fit is now in the middle of a huge page.
+    owners.own(&heap, heap.alloc(PageCount::new(3)).unwrap());
+    fake.state().num_pages = PER_HUGE;
+    assert_eq!(poll(&heap), (PER_HUGE, 0, PollEnd::Reached));
+    let first = heap.window().origin() / 4096 + u64::from(PER_HUGE);
+    let pages = first..first + u64::from(PER_HUGE);
+    assert!(fake.state().ballooned.iter().copied().eq(pages));
+}
+
+#[test]
+fn a_place_that_another_poll_takes_first_is_not_taken_twice() {
+    let ram = Box::leak(Box::new(Ram::new(8)));
+    let fake = ram.fake(VERSION_1);
+    let books = Box::leak(Box::new(Books::new(ram)));
+    books.holdings.truncate(1);
+    let heap = Box::leak(Box::new(books.heap(ram, &fake, Options::DEFAULT)));
+    let heap: &'static Heap<'static> = heap;
+    fake.state().num_pages = 2 * PER_HUGE;
+    let crowd = Crowd {
+        heap,
+        taking: Mutex::new(Some(move || {
+            assert_eq!(poll(heap), (PER_HUGE, 0, PollEnd::NoRoom));
+        })),
+        giving: Mutex::new(None::<fn()>),
+    };
+    let done = heap.backing().poll(&crowd, ALL);
+    assert_eq!(
+        (done.inflated, done.end),
+        (PageCount::ZERO, PollEnd::NoRoom)
+    );
+    assert_eq!(held(heap, &fake), PER_HUGE);
+}
+
+#[test]
+fn pages_for_a_device_that_breaks_meanwhile_go_back_to_the_heap() {
+    let (heap, fake) = attached(VERSION_1 | MUST_TELL_HOST | REPORTING);
+    fake.state().num_pages = 2 * PER_HUGE;
+    let lie = fake.clone();
+    let crowd = Crowd {
+        heap,
+        taking: Mutex::new(Some(move || {
+            lie.state().script = [Act::Id(3)].into();
+            assert_eq!(heap.release_all().pages, PageCount::ZERO);
+        })),
+        giving: Mutex::new(None::<fn()>),
+    };
+    let done = heap.backing().poll(&crowd, ALL);
+    assert!(matches!(done.end, PollEnd::Broken(_)));
+    assert_eq!(heap.stats().in_use, PageCount::ZERO);
+    assert_eq!(drain(heap, &mut Owners::default()), 8 * PER_HUGE);
+}
+
+#[test]
 fn an_absurd_target_takes_what_the_limit_the_places_and_the_budget_allow() {
     let ram = Ram::new(16);
     let limit = PageCount::new(6 * PER_HUGE + 1);

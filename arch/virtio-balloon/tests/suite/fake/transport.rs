@@ -28,7 +28,9 @@ impl Transport for Fake {
     }
 
     fn write_driver_features(&mut self, driver_features: u64) {
-        self.state().accepted = driver_features;
+        let mut state = self.state();
+        state.accepted = driver_features;
+        state.told.push("features".into());
     }
 
     fn max_queue_size(&mut self, queue: u16) -> u32 {
@@ -38,6 +40,7 @@ impl Transport for Fake {
 
     fn notify(&mut self, queue: u16) {
         let mut state = self.state();
+        assert!(state.status.contains(DeviceStatus::DRIVER_OK), "too early");
         // The device keeps the statistics buffer until it wants numbers.
         let act = match state.kind(queue) {
             Some(Kind::Stats) => Act::Sleep,
@@ -52,6 +55,7 @@ impl Transport for Fake {
 
     fn set_status(&mut self, status: DeviceStatus) {
         let mut state = self.state();
+        state.told.push(format!("status {}", status.bits()));
         if status.is_empty() {
             let in_use = state.rings.iter().any(Option::is_some);
             state.ignores_reset |= state.ignores_reset_in_use && in_use;
@@ -68,6 +72,7 @@ impl Transport for Fake {
 
     fn set_guest_page_size(&mut self, guest_page_size: u32) {
         assert_eq!(guest_page_size, 4096);
+        self.state().told.push("page size".into());
     }
 
     fn requires_legacy_layout(&self) -> bool {
@@ -97,6 +102,7 @@ impl Transport for Fake {
             seen: 0,
             told: 0,
         };
+        state.told.push(format!("queue {queue}"));
         let old = state.rings[usize::from(queue)].replace(rings);
         assert!(old.is_none(), "a queue is set up once");
     }
@@ -138,6 +144,8 @@ impl Transport for Fake {
         let mut state = self.state();
         let bytes = value.as_bytes().try_into().expect("a word");
         let word = u32::from_le_bytes(bytes);
+        state.told.push(format!("word at {offset}"));
+        assert!(!state.status.is_empty(), "what was reset is left alone");
         match offset {
             4 if state.config_bytes >= 8 => state.actual = word,
             12 if state.config_bytes >= 16 => state.poison = word,
