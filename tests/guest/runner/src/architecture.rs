@@ -1,5 +1,6 @@
 //! What a kernel is for, and what QEMU needs for that.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -46,6 +47,22 @@ impl Architecture {
             // A device that is always there.
             Self::Riscv64 => &["-cpu", "rv64"],
         }
+    }
+
+    /// Returns what QEMU is told to load a module. Where it would not tell the
+    /// kernel about one, the command line does, as Linux's may.
+    pub(crate) fn module(self, file: &Path, line: &mut String) -> io::Result<[OsString; 2]> {
+        if self != Self::Aarch64 {
+            return Ok(["-initrd".into(), file.into()]);
+        }
+        // 128 MiB into memory.
+        const AT: u64 = 0x4800_0000;
+        let bytes = file.metadata()?.len();
+        line.push_str(&format!(" initrd={AT},{bytes}"));
+        // A comma in an option's value is two.
+        let file = file.to_string_lossy().replace(',', ",,");
+        let loader = format!("loader,addr={AT},force-raw=on,file={file}");
+        Ok(["-device".into(), loader.into()])
     }
 
     /// Returns the accelerator. Another than `tcg` is only for what most hosts

@@ -3,7 +3,6 @@
 //! A thread passes on the lines of the guest, so that waiting for one can end.
 //! QEMU is killed if anything here fails, and whatever happens.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -82,7 +81,8 @@ pub(crate) fn boot(
     let socket = std::env::temp_dir().join(format!("spanheap-guest-{}", std::process::id()));
     let _none_is_fine = std::fs::remove_file(&socket);
     let architecture = machine.architecture;
-    let module = module.map(|module| [OsStr::new("-initrd"), module.as_os_str()]);
+    let mut line = machine.line.to_owned();
+    let module = module.map(|module| architecture.module(module, &mut line));
     let mut command = Command::new(architecture.qemu());
     command
         .args(["-accel", &architecture.accelerator()])
@@ -100,8 +100,8 @@ pub(crate) fn boot(
         .arg("-qmp")
         .arg(format!("unix:{},server=on,wait=off", socket.display()))
         .args(machine.options)
-        .args(["-append", machine.line])
-        .args(module.into_iter().flatten())
+        .args(module.transpose()?.into_iter().flatten())
+        .args(["-append", &line])
         .arg("-kernel")
         .arg(kernel)
         .stdin(Stdio::piped())

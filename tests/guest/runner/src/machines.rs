@@ -131,6 +131,15 @@ pub(crate) fn for_kernel(name: &str, architecture: Architecture) -> Vec<Machine>
         end,
         ..machine(kind, 64, &[], seconds)
     };
+    let huge = |machine| Machine {
+        line: RELEASE_HUGE_PAGES,
+        ..machine
+    };
+    let single = |machine| Machine {
+        line: RELEASE_SINGLE_PAGES,
+        huge_pages: false,
+        ..machine
+    };
     let x86 = architecture == Architecture::X86_64;
     match name {
         "broken" if x86 => vec![
@@ -165,13 +174,11 @@ pub(crate) fn for_kernel(name: &str, architecture: Architecture) -> Vec<Machine>
         ],
         // The trace has 1.24 GiB alive at its peak; the books, the table of
         // blocks and the tape come to less than 64 MiB.
-        "replay" => [(RELEASE_HUGE_PAGES, true), (RELEASE_SINGLE_PAGES, false)]
-            .map(|(line, huge_pages)| Machine {
-                line,
-                huge_pages,
-                ..machine(PC, 2048, OVER_PCI, 180)
-            })
-            .into(),
+        "replay" if x86 => {
+            let pc = machine(PC, 2048, OVER_PCI, 180);
+            vec![huge(pc.clone()), single(pc)]
+        }
+        "replay" => vec![single(machine(VIRT, 2048, OVER_MMIO, 180))],
         // 1 GiB in pieces, and something beside it.
         "reporting" => vec![machine(PC, 1536, OVER_PCI, 90)],
         // 3 GiB, so that a whole one is somewhere in it; most is never touched.
