@@ -93,6 +93,8 @@ compiler() {
 
 toolchain() {
     compiler "$1" || return
+    # One for each, so that they can be built at the same time.
+    target+=(--target-dir "${CARGO_TARGET_DIR:-target}/$1")
     # rustup's targets bring a linker.
     if [ "${cargo[0]}" = env ]; then
         find_linker || { install_packages lld && find_linker; } ||
