@@ -44,6 +44,10 @@ struct Arguments {
     /// The kernel.
     kernel: PathBuf,
 
+    /// What `cargo bench` adds; it changes nothing.
+    #[arg(long, hide = true)]
+    bench: bool,
+
     #[command(subcommand)]
     instead: Option<Instead>,
 }
