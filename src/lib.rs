@@ -10,18 +10,21 @@ mod heap;
 mod locked;
 mod page;
 pub mod region;
+mod shared;
 mod span;
 mod treap;
 
 pub use backing::{Backing, Corruption, Growth, Refused, Residency};
 pub use heap::{
-    AllocAtError, AllocError, Budget, FreeError, Inconsistency, PageHeap, RegionError, Release,
-    ReleaseEnd, Request, ResizeError, Rest, Stats,
+    AllocAtError, AllocError, Budget, Class, FreeError, Inconsistency, PageHeap, RegionError,
+    Release, ReleaseEnd, Request, ResizeError, Rest, Stats,
 };
 pub use locked::LockedHeap;
 pub use page::{
     AddressError, Geometry, GeometryError, Page, PageCount, PageRange, Window, WindowError,
 };
+#[cfg(not(all(test, loom)))]
+pub use shared::{Cpu, OneCpu, SharedHeap, SharedMetadata, StaticFront, front_words};
 pub use span::{
     MapEntry, Metadata, MetadataError, MetadataSize, Slot, Span, SpanInfo, SpanState,
     StaticMetadata, metadata_size,

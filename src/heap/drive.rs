@@ -44,6 +44,17 @@ pub(crate) fn alloc<'m>(
     alloc_slowly(books, backing, request)
 }
 
+/// Hands out pages for a request, of those that there are.
+pub(crate) fn alloc_without_growth<'m>(
+    mut books: impl Books<'m>,
+    backing: &impl Backing,
+    request: &Request,
+) -> Result<Span, AllocError> {
+    let begun = books.with(|ledger| ledger.begin_alloc(request))?;
+    let (span, _) = finish(&mut books, backing, begun).map_err(AllocError::Refused)?;
+    Ok(span)
+}
+
 /// The same for whatever needs a search, a hook or an error.
 fn alloc_slowly<'m>(
     mut books: impl Books<'m>,

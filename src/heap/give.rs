@@ -102,6 +102,25 @@ impl Ledger<'_> {
         Ok(())
     }
 
+    /// Frees the span in use of exactly these pages, which the backing has
+    /// released meanwhile: whole physical pages.
+    pub(crate) fn free_released_at(
+        &mut self,
+        address: u64,
+        pages: PageCount,
+    ) -> Result<(), FreeError> {
+        let range = self.range_at(address, pages)?;
+        let id = self.span_in_use(range)?;
+        let slot = self.pool.at(id);
+        if (slot.start, slot.len) != (range.start().number(), pages.get()) {
+            return Err(FreeError::WrongLength);
+        }
+        self.retire(id);
+        self.pool.at_mut(id).marks.insert(Marks::RELEASED);
+        self.settle(id);
+        Ok(())
+    }
+
     /// Frees these pages, which are a part or all of one span in use.
     pub(crate) fn free_part_at(&mut self, address: u64, pages: PageCount) -> Result<(), FreeError> {
         let range = self.range_at(address, pages)?;

@@ -30,14 +30,14 @@ pub use check::Inconsistency;
 pub(crate) use drive::Books;
 pub(crate) use ledger::Ledger;
 pub use request::{
-    AllocAtError, AllocError, Budget, FreeError, RegionError, Release, ReleaseEnd, Request,
+    AllocAtError, AllocError, Budget, Class, FreeError, RegionError, Release, ReleaseEnd, Request,
     ResizeError, Rest,
 };
 pub use stats::Stats;
 
 pub(crate) mod verbs {
     //! The verbs, over any way to the books.
-    pub(crate) use super::drive::{alloc, alloc_at, grow, release};
+    pub(crate) use super::drive::{alloc, alloc_at, alloc_without_growth, grow, release};
 }
 
 use crate::backing::{Backing, Residency};

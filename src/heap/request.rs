@@ -27,6 +27,23 @@ pub struct Request {
     pub(crate) align: Option<u64>,
     pub(crate) within: Option<Range<u64>>,
     pub(crate) zeroed: bool,
+    pub(crate) class: Class,
+}
+
+/// What pages are for: a hint, by which pages that live long and pages that do
+/// not are kept out of each other's huge pages. Only
+/// [`SharedHeap`](crate::SharedHeap) makes use of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Class {
+    /// A kernel's own: page tables, stacks, buffers. They live for long, and
+    /// apart.
+    #[default]
+    Unmovable,
+    /// Users' memory and page caches: they come and go in bulk.
+    Movable,
+    /// A kernel's caches, which can be dropped.
+    Reclaimable,
 }
 
 impl Request {
@@ -38,6 +55,7 @@ impl Request {
             align: None,
             within: None,
             zeroed: false,
+            class: Class::Unmovable,
         }
     }
 
@@ -63,6 +81,12 @@ impl Request {
     /// Returns whether only the number of pages matters.
     pub(crate) const fn is_plain(&self) -> bool {
         self.align.is_none() && self.within.is_none() && !self.zeroed
+    }
+
+    /// Says what the pages are for.
+    #[must_use]
+    pub const fn class(self, class: Class) -> Self {
+        Self { class, ..self }
     }
 
     /// Asks that every byte read as zero.

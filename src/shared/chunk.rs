@@ -1,0 +1,280 @@
+//! Chunks: opened, owned, left, listed, and taken whole to go back.
+//!
+//! Lists are hints and a chunk's state is the truth ([`State`]). A chunk that
+//! nobody owns is listed for single pages once it has a few free ones, so that
+//! a CPU that claims it has something of it, and for its return once all are
+//! free. Whoever changes a state looks at the words afterwards, and whoever
+//! changes a word at the state: so of two that change both at the same time, one
+//! sees the other's change, and nothing is left unlisted for good.
+
+use super::atomic::Ordering;
+use super::front::{BINS, Front, MAX_RUN, Place, of};
+use super::hoard::Hoard;
+use super::state::{NOBODY, State};
+use super::word::{BLOCK, BLOCKS, CHUNK, longest_run};
+
+/// A chunk is listed for single pages from so many free ones on. Fewer, and
+/// CPUs claim chunks for a page or two each; more, and pages lie unlisted.
+const READY: u32 = 24;
+
+/// Returns the list of the blocks whose longest run is `longest`, if that is of
+/// use to any request for a run.
+pub(super) const fn bin_of(longest: u32) -> Option<usize> {
+    let last = BINS - 1;
+    if longest < 2 {
+        None
+    } else if longest < MAX_RUN {
+        Some(longest as usize - 2)
+    } else if longest < BLOCK {
+        Some(last - 1)
+    } else {
+        // Those that are free as a whole are taken last.
+        Some(last)
+    }
+}
+
+impl<'m> Front<'m> {
+    /// Takes over a chunk that was the treap's, with all of its pages free; it is
+    /// owned by the hoard at `place`, which is to be filled from it.
+    pub(super) fn open(&self, chunk: u32, place: Place<'m>) {
+        let (Some(state), Some(words)) = (
+            self.states.get(chunk as usize),
+            self.words.get(chunk as usize),
+        ) else {
+            return;
+        };
+        // Before the words: whoever sees a free page sees whose it is.
+        state.store(State::owned(place.group, place.id).0, Ordering::SeqCst);
+        for word in words {
+            // Release: the pages come with whatever the treap's lock ordered.
+            word.store(u64::MAX, Ordering::SeqCst);
+        }
+        for block in blocks(chunk) {
+            self.relist(block);
+        }
+    }
+
+    /// Gives up the ownership of a chunk, and lists it as its words say.
+    pub(super) fn leave(&self, chunk: u32) {
+        let Some(state) = self.states.get(chunk as usize) else {
+            return;
+        };
+        let mut now = state.load(Ordering::Relaxed);
+        while let Err(other) = state.compare_exchange_weak(
+            now,
+            State(now).left().0,
+            Ordering::SeqCst,
+            Ordering::Relaxed,
+        ) {
+            now = other;
+        }
+        self.settle(chunk);
+        for block in blocks(chunk) {
+            self.relist(block);
+        }
+    }
+
+    /// Lists a chunk that nobody owns as its words say.
+    pub(super) fn settle(&self, chunk: u32) {
+        let free = self.free_pages(chunk);
+        if free == CHUNK {
+            self.full.set(chunk);
+        }
+        if free >= READY {
+            self.list(chunk);
+        }
+    }
+
+    /// Returns how many pages the words of a chunk say are free.
+    pub(super) fn free_pages(&self, chunk: u32) -> u32 {
+        let words = self.words.get(chunk as usize);
+        let words = words.map_or(&[][..], |words| words);
+        words
+            .iter()
+            .map(|word| word.load(Ordering::SeqCst).count_ones())
+            .sum()
+    }
+
+    fn list(&self, chunk: u32) {
+        let Some(state) = self.states.get(chunk as usize) else {
+            return;
+        };
+        let mut now = state.load(Ordering::Relaxed);
+        while let Some(listed) = State(now).listed() {
+            match state.compare_exchange_weak(now, listed.0, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => {
+                    if let Some(ready) = self.ready.get(listed.group()) {
+                        ready.set(chunk);
+                    }
+                    return;
+                }
+                Err(other) => now = other,
+            }
+        }
+    }
+
+    /// Claims the lowest chunk that is listed for pages of `group`.
+    pub(super) fn claim_ready(&self, group: usize, owner: u32) -> Option<u32> {
+        let ready = self.ready.get(group)?;
+        loop {
+            let chunk = ready.first()?;
+            let state = self.states.get(chunk as usize)?;
+            let now = State(state.load(Ordering::SeqCst));
+            let claimed = now.claimed(owner).filter(|_| now.is_ready(group));
+            let won = claimed.is_some_and(|claimed| {
+                state
+                    .compare_exchange(now.0, claimed.0, Ordering::SeqCst, Ordering::Relaxed)
+                    .is_ok()
+            });
+            ready.clear(chunk);
+            if won {
+                return Some(chunk);
+            }
+            // Stale, or another's now; or changed in between, and still ready.
+            if self.state(chunk).is_ready(group) {
+                ready.set(chunk);
+            }
+        }
+    }
+
+    /// What follows a free that left `word` in a block.
+    #[inline]
+    pub(super) fn freed(&self, block: u32, word: u64) {
+        let chunk = block / BLOCKS as u32;
+        let is_owned = self.state(chunk).owner().is_some();
+        if !is_owned {
+            self.freed_of_nobody(chunk, block, word);
+        }
+    }
+
+    fn freed_of_nobody(&self, chunk: u32, block: u32, word: u64) {
+        let free = word.count_ones();
+        // Not at every one: to count a chunk's pages is dear.
+        if free.is_multiple_of(4) {
+            self.settle(chunk);
+        }
+        if free.is_multiple_of(8) {
+            self.relist(block);
+        }
+    }
+
+    /// Lists a block by its longest run.
+    pub(super) fn relist(&self, block: u32) {
+        let state = self.state(block / BLOCKS as u32);
+        let Some(word) = self.word(block).filter(|_| state.is_front()) else {
+            return;
+        };
+        let bin = bin_of(longest_run(word.load(Ordering::SeqCst)));
+        let bins = self.bins.get(state.group());
+        if let Some(hints) = bins.and_then(|bins| bins.get(bin?)) {
+            hints.set(block);
+        }
+    }
+
+    /// Takes a chunk whose pages are all free out of the front tier: its words
+    /// are zero then, and its state is `NOBODY`'s, until [`close`](Self::close)
+    /// or [`reopen`](Self::reopen). Says no, and changes nothing, if a page is in
+    /// use or claimed, or a CPU owns the chunk.
+    pub(super) fn take_whole(&self, chunk: u32) -> bool {
+        let (Some(state), Some(words)) = (
+            self.states.get(chunk as usize),
+            self.words.get(chunk as usize),
+        ) else {
+            return false;
+        };
+        loop {
+            if self.free_pages(chunk) != CHUNK {
+                return false;
+            }
+            let now = State(state.load(Ordering::SeqCst));
+            let Some(claimed) = now.claimed(NOBODY) else {
+                return false;
+            };
+            if state
+                .compare_exchange(now.0, claimed.0, Ordering::SeqCst, Ordering::Relaxed)
+                .is_err()
+            {
+                continue;
+            }
+            let taken = words.iter().take_while(|word| {
+                // Acquire: pairs with the Release of each `free`.
+                word.compare_exchange(u64::MAX, 0, Ordering::SeqCst, Ordering::Relaxed)
+                    .is_ok()
+            });
+            let taken = taken.count();
+            if taken == BLOCKS {
+                return true;
+            }
+            for word in words.iter().take(taken) {
+                word.fetch_or(u64::MAX, Ordering::SeqCst);
+            }
+            // A free that filled the chunk meanwhile saw words that were taken,
+            // and left it to this look.
+            self.leave(chunk);
+        }
+    }
+
+    /// Makes a chunk that was taken whole the treap's.
+    pub(super) fn close(&self, chunk: u32) {
+        if let Some(state) = self.states.get(chunk as usize) {
+            state.store(State::TREAP.0, Ordering::SeqCst);
+        }
+    }
+
+    /// Puts a chunk that was taken whole back into the front tier.
+    pub(super) fn reopen(&self, chunk: u32) {
+        for word in self.words.get(chunk as usize).into_iter().flatten() {
+            word.fetch_or(u64::MAX, Ordering::SeqCst);
+        }
+        self.leave(chunk);
+    }
+
+    /// Returns whether some page of a chunk is not backed.
+    pub(super) fn has_released(&self, chunk: u32) -> bool {
+        let mut words = self.released.get(chunk as usize).into_iter().flatten();
+        words.any(|word| word.load(Ordering::Relaxed) != 0)
+    }
+
+    /// Gives back all that a hoard has claimed, its chunk too.
+    pub(super) fn drain(&self, place: Place<'m>) {
+        // Acquire: pairs with the Release that published it; the pages go on
+        // with the Release of `give_back`.
+        let hoard = Hoard(place.hoard.swap(Hoard::EMPTY.0, Ordering::SeqCst));
+        self.give_back(hoard);
+        if let Some(chunk) = hoard.chunk() {
+            self.leave(chunk);
+        }
+    }
+
+    /// Takes one page from wherever there is one, looking at every word.
+    pub(super) fn claim_anywhere(&self) -> Option<u32> {
+        for (block, word) in (0_u32..).zip(self.words.as_flattened()) {
+            let mut free = word.load(Ordering::Relaxed);
+            while free != 0 {
+                // As `claim_half`.
+                match word.compare_exchange(
+                    free,
+                    free & (free - 1),
+                    Ordering::SeqCst,
+                    Ordering::Relaxed,
+                ) {
+                    Ok(_) => return Some(block * BLOCK + free.trailing_zeros()),
+                    Err(now) => free = now,
+                }
+            }
+        }
+        None
+    }
+
+    /// Returns whether a page is not backed.
+    pub(super) fn is_released(&self, page: u32) -> bool {
+        of(self.released, page / BLOCK)
+            .is_some_and(|word| word.load(Ordering::Relaxed) >> (page % BLOCK) & 1 == 1)
+    }
+}
+
+/// Returns the blocks of a chunk.
+pub(super) fn blocks(chunk: u32) -> impl Iterator<Item = u32> {
+    let first = chunk * BLOCKS as u32;
+    first..first + BLOCKS as u32
+}

@@ -1,0 +1,620 @@
+//! The verbs of the shared heap: from the fastest way to the last resort.
+//!
+//! One page: a hoard, then the chunk it owns, then a listed chunk, none of which
+//! takes a lock; then a new chunk from the treap; then what the treap has left,
+//! chunks of other groups, and last every hoard and every word. A run: a listed
+//! block, a new chunk, the treap, and all of that again once every hoard is
+//! drained. More than that: the treap, and again once all chunks without a page
+//! in use are back in it.
+//!
+//! The lock is the treap's. Whoever takes it first returns the chunks that
+//! others found to be free as a whole, so that a free never waits.
+
+use core::fmt;
+
+use super::cpu::Cpu;
+use super::front::{Front, MAX_RUN, Place};
+use super::hoard::Hoard;
+use super::metadata::SharedMetadata;
+use super::word::{BLOCK, CHUNK};
+use crate::backing::{Backing, Refused, Residency};
+use crate::heap::{
+    AllocAtError, AllocError, Books, Class, FreeError, Ledger, RegionError, Request, verbs,
+};
+use crate::page::{Page, PageCount, PageRange, Window};
+use crate::region::MemoryMap;
+use crate::span::MetadataError;
+
+/// Chunks that are returned whenever the lock is taken, at the most.
+const RETURNS: u32 = 4;
+const ONE: PageCount = PageCount::new(1);
+
+/// A page heap for many CPUs.
+///
+/// Pages are named by range or by address alone; there are no handles. All verbs
+/// may be called from any CPU, and for pages that any CPU allocated.
+///
+/// # Interrupts
+///
+/// The lock is held with interrupts off, by [`Cpu::without_interrupts`]. If that
+/// is implemented, handlers may use every verb, and wait for other CPUs at most.
+/// If not, handlers may use [`try_alloc`](Self::try_alloc), and
+/// [`free`](Self::free) of single pages that came from it: neither waits.
+///
+/// # Examples
+///
+/// ```
+/// use spanheap::{Backing, Geometry, OneCpu, PageCount, PageRange, Refused, Residency};
+/// use spanheap::{Page, SharedHeap, SharedMetadata, StaticFront, StaticMetadata, Window};
+///
+/// /// Memory that is always there.
+/// struct Always;
+///
+/// // SAFETY: commits and releases nothing, so nothing can be lost.
+/// unsafe impl Backing for Always {
+///     fn sys_used(&self, _: PageRange) -> Result<(), Refused> {
+///         Ok(())
+///     }
+///     fn sys_unused(&self, _: &[PageRange]) -> usize {
+///         0
+///     }
+///     fn zero(&self, _: PageRange) {}
+/// }
+///
+/// static BOOKS: StaticMetadata<64, 64> = StaticMetadata::new();
+/// static FRONT: StaticFront<512> = StaticFront::new();
+/// static HEAP: SharedHeap<'static, Always, OneCpu> = SharedHeap::empty(Always, OneCpu);
+///
+/// // 16 MiB, for one CPU.
+/// let window = Window::new(Geometry::SMALL_PAGES, 0x20_0000, PageCount::new(4096))?;
+/// let books = BOOKS.take().zip(FRONT.take()).ok_or("taken before")?;
+/// HEAP.init(window, SharedMetadata::new(books.0, books.1, 1))?;
+/// let all = PageRange::new(Page::new(0), PageCount::new(4096)).ok_or("no pages")?;
+/// // SAFETY: these pages are numbers only; nobody touches memory.
+/// unsafe { HEAP.add_region(all, Residency::Resident)? };
+///
+/// let page = HEAP.alloc(PageCount::new(1))?;
+/// let run = HEAP.alloc(PageCount::new(5))?;
+/// HEAP.free(run)?;
+/// HEAP.free_at(window.address_of(page.start()), PageCount::new(1))?;
+/// assert!(HEAP.free(page).is_err(), "it is free");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct SharedHeap<'m, B, C> {
+    books: spin::Mutex<Ledger<'m>>,
+    tier: spin::Once<Tier<'m>>,
+    pub(super) backing: B,
+    cpu: C,
+}
+
+/// What the fast paths need, without the lock.
+#[derive(Debug)]
+pub(super) struct Tier<'m> {
+    pub(super) front: Front<'m>,
+    pub(super) window: Window,
+}
+
+impl<B: fmt::Debug, C: fmt::Debug> fmt::Debug for SharedHeap<'_, B, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the books: to print them would take the lock.
+        f.debug_struct("SharedHeap")
+            .field("backing", &self.backing)
+            .field("cpu", &self.cpu)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'m, B: Backing, C: Cpu> Books<'m> for &SharedHeap<'m, B, C> {
+    fn with<R>(&mut self, step: impl FnOnce(&mut Ledger<'m>) -> R) -> R {
+        self.cpu.without_interrupts(|| {
+            let mut books = self.books.lock();
+            #[cfg(any(test, feature = "fake"))]
+            let _held = crate::backing::fake::Held::new();
+            if let Some(tier) = self.tier.get() {
+                return_some(tier, &mut books);
+            }
+            step(&mut books)
+        })
+    }
+}
+
+impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
+    /// Makes a heap for a `static`: it refuses every request until
+    /// [`init`](Self::init) gives it a window and memory for its books.
+    #[must_use]
+    pub const fn empty(backing: B, cpu: C) -> Self {
+        Self {
+            books: spin::Mutex::new(Ledger::empty(B::corrupted)),
+            tier: spin::Once::new(),
+            backing,
+            cpu,
+        }
+    }
+
+    /// Makes a heap without regions, which can manage pages of `window`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`init`](Self::init).
+    pub fn new(
+        window: Window,
+        metadata: SharedMetadata<'m>,
+        backing: B,
+        cpu: C,
+    ) -> Result<Self, MetadataError> {
+        let heap = Self::empty(backing, cpu);
+        heap.init(window, metadata)?;
+        Ok(heap)
+    }
+
+    /// Gives a heap made by [`empty`](Self::empty) its window and the memory
+    /// for its books. Takes the same time for any window.
+    ///
+    /// # Errors
+    ///
+    /// As for [`PageHeap::new`](crate::PageHeap::new); if there are less words
+    /// than [`front_words`](crate::front_words) says, or no CPU; or if the heap
+    /// was set up before.
+    pub fn init(&self, window: Window, metadata: SharedMetadata<'m>) -> Result<(), MetadataError> {
+        let zeroes = self.backing.zeroes_released();
+        let SharedMetadata { heap, front, cpus } = metadata;
+        let front = Front::new(front, window.pages().get(), cpus);
+        let front = front.ok_or(MetadataError::TooSmall)?;
+        self.locked(|ledger| {
+            if ledger.is_set_up() {
+                return Err(MetadataError::AlreadySetUp);
+            }
+            *ledger = Ledger::new(window, heap, zeroes, B::corrupted)?.shared();
+            Ok(())
+        })?;
+        self.tier.call_once(|| Tier { front, window });
+        Ok(())
+    }
+
+    /// Seeds the treap's priorities; see [`PageHeap::seed`](crate::PageHeap::seed).
+    pub fn seed(&self, seed: u64) {
+        self.locked(|ledger| ledger.seed(seed));
+    }
+
+    /// Adds a region; see [`PageHeap::add_region`](crate::PageHeap::add_region).
+    ///
+    /// # Errors
+    ///
+    /// As for [`PageHeap::add_region`](crate::PageHeap::add_region).
+    ///
+    /// # Safety
+    ///
+    /// As for [`PageHeap::add_region`](crate::PageHeap::add_region).
+    #[expect(
+        unsafe_code,
+        reason = "whoever is handed these pages relies on the caller's word"
+    )]
+    pub unsafe fn add_region(
+        &self,
+        range: PageRange,
+        residency: Residency,
+    ) -> Result<(), RegionError> {
+        self.locked(|ledger| ledger.add_region(range, residency))
+    }
+
+    /// Adds a boot memory map; see [`PageHeap::add_memory`](crate::PageHeap::add_memory).
+    ///
+    /// # Errors
+    ///
+    /// As for [`PageHeap::add_memory`](crate::PageHeap::add_memory).
+    ///
+    /// # Safety
+    ///
+    /// As for [`PageHeap::add_memory`](crate::PageHeap::add_memory).
+    #[expect(
+        unsafe_code,
+        reason = "whoever is handed these pages relies on the caller's word"
+    )]
+    pub unsafe fn add_memory(
+        &self,
+        map: &MemoryMap<'_>,
+        residency: Residency,
+    ) -> Result<PageCount, RegionError> {
+        self.locked(|ledger| ledger.add_memory(map, residency))
+    }
+
+    /// Hands out pages: as many as asked, or as a [`Request`] says.
+    ///
+    /// Up to 16 pages lie within a block of 64. One page takes no lock, but for
+    /// every 512th or so.
+    ///
+    /// # Errors
+    ///
+    /// With no other call in progress, [`NoRun`](AllocError::NoRun) only if no
+    /// page is free at all; for 2 to 16 pages, if no block and, once every chunk
+    /// without a page in use is back there, the treap has no run of them; for
+    /// more, or with an alignment or a window, if then the treap has none.
+    #[inline]
+    pub fn alloc(&self, request: impl Into<Request>) -> Result<PageRange, AllocError> {
+        let request = request.into();
+        if request.align.is_none() && request.within.is_none() {
+            match request.pages.get() {
+                1 => return self.alloc_page(&request),
+                2..=MAX_RUN => return self.alloc_run(&request),
+                _ => {}
+            }
+        }
+        self.alloc_long(&request)
+    }
+
+    /// Hands out one page without waiting for anybody: for interrupt handlers.
+    /// No lock is taken, and no backing called.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRun`](AllocError::NoRun) if no chunk of this class has a page at hand,
+    /// although there may be others.
+    #[inline]
+    pub fn try_alloc(&self, class: Class) -> Result<PageRange, AllocError> {
+        let tier = self.tier.get().ok_or(AllocError::NoRun)?;
+        let place = tier.front.place(self.cpu.index(), group(class));
+        let place = place.ok_or(AllocError::NoRun)?;
+        loop {
+            match Front::pop(place) {
+                Some((page, released)) if released && tier.front.is_released(page) => {
+                    // To be committed, which may wait.
+                    let _ = tier.front.free_page(page);
+                    return Err(AllocError::NoRun);
+                }
+                Some((page, _)) => return range_of(page, ONE).ok_or(AllocError::NoRun),
+                None if tier.front.refill(place) => {}
+                None => return Err(AllocError::NoRun),
+            }
+        }
+    }
+
+    /// Hands out exactly these pages, if none of them is in a chunk of the front
+    /// tier; see [`PageHeap::alloc_at`](crate::PageHeap::alloc_at).
+    ///
+    /// # Errors
+    ///
+    /// As for [`PageHeap::alloc_at`](crate::PageHeap::alloc_at); pages of a chunk
+    /// with a page in use are in use.
+    pub fn alloc_at(&self, address: u64, pages: PageCount) -> Result<PageRange, AllocAtError> {
+        let found = verbs::alloc_at(self, &self.backing, address, pages);
+        match found {
+            Err(AllocAtError::InUse) if self.reclaim_chunks() => {
+                verbs::alloc_at(self, &self.backing, address, pages)
+            }
+            found => found,
+        }
+        .map(|span| span.range())
+    }
+
+    /// Frees what was handed out: exactly that.
+    ///
+    /// # Errors
+    ///
+    /// If the pages are free, no pages of the heap, or a part of what was handed
+    /// out, or more. A second free of pages that were handed out again meanwhile
+    /// cannot be told from a right one.
+    #[inline]
+    pub fn free(&self, range: PageRange) -> Result<(), FreeError> {
+        let tier = self.tier.get().ok_or(FreeError::Outside)?;
+        let (page, count) = (range.start().number(), range.count().get());
+        let freed = match count {
+            1 => tier.front.free_page(page),
+            2..=MAX_RUN => tier.front.free_run(page, count),
+            _ => None,
+        };
+        freed.unwrap_or_else(|| self.free_long(tier, range))
+    }
+
+    /// Frees what was handed out, by address and length.
+    ///
+    /// # Errors
+    ///
+    /// As for [`free`](Self::free), or if the address does not begin a page.
+    pub fn free_at(&self, address: u64, pages: PageCount) -> Result<(), FreeError> {
+        self.free(self.range_at(address, pages)?)
+    }
+
+    /// Frees a part of what was handed out, or all of it. What remains is freed
+    /// in one part or several.
+    ///
+    /// # Errors
+    ///
+    /// As for [`free`](Self::free), but that the range may be a part.
+    pub fn free_part(&self, part: PageRange) -> Result<(), FreeError> {
+        let tier = self.tier.get().ok_or(FreeError::Outside)?;
+        let (page, count) = (part.start().number(), part.count().get());
+        let freed = tier.front.free_part(page, count);
+        freed.unwrap_or_else(|| {
+            let address = tier.window.address_of(part.start());
+            self.locked(|ledger| ledger.free_part_at(address, part.count()))
+        })
+    }
+
+    /// Gives back the pages that a CPU has claimed, and the chunks it owns: it
+    /// goes offline, or sleeps. If it allocates again all the same, it claims
+    /// anew.
+    pub fn offline(&self, cpu: usize) {
+        if let Some(tier) = self.tier.get() {
+            let places = (0..).map_while(|group| tier.front.place(cpu, group));
+            places.for_each(|place| tier.front.drain(place));
+            self.locked(|_| ());
+        }
+    }
+
+    /// Returns the backing.
+    #[must_use]
+    pub const fn backing(&self) -> &B {
+        &self.backing
+    }
+
+    /// Returns the CPUs.
+    #[must_use]
+    pub const fn cpu(&self) -> &C {
+        &self.cpu
+    }
+
+    /// Returns the window.
+    #[must_use]
+    pub fn window(&self) -> Window {
+        self.tier.get().map_or(Window::EMPTY, |tier| tier.window)
+    }
+
+    #[inline]
+    fn alloc_page(&self, request: &Request) -> Result<PageRange, AllocError> {
+        let tier = self.tier.get().ok_or(AllocError::NoRun)?;
+        let place = tier.front.place(self.cpu.index(), group(request.class));
+        let place = place.ok_or(AllocError::NoRun)?;
+        let (page, released) = match Front::pop(place) {
+            Some(popped) => popped,
+            None => match self.alloc_page_slowly(tier, place)? {
+                Found::Claimed(page, released) => (page, released),
+                Found::Treaps(range) => return Ok(self.zeroed(request, range)),
+            },
+        };
+        let range = range_of(page, ONE).ok_or(AllocError::NoRun)?;
+        if released {
+            self.commit(tier, range).map_err(AllocError::Refused)?;
+        }
+        Ok(self.zeroed(request, range))
+    }
+
+    /// One page from wherever there is one.
+    #[cold]
+    fn alloc_page_slowly(&self, tier: &Tier<'m>, place: Place<'m>) -> Result<Found, AllocError> {
+        let front = &tier.front;
+        loop {
+            while front.refill(place) {
+                if let Some((page, released)) = Front::pop(place) {
+                    return Ok(Found::Claimed(page, released));
+                }
+            }
+            if !self.open_chunk(tier, place) {
+                break;
+            }
+        }
+        // What is left of the treap is shorter than a chunk.
+        let one = Request::pages(ONE);
+        let treap = || verbs::alloc_without_growth(self, &self.backing, &one);
+        if let Ok(span) = treap() {
+            return Ok(Found::Treaps(span.range()));
+        }
+        let claimed = |page| Found::Claimed(page, true);
+        if let Some(page) = front.claim_anywhere() {
+            return Ok(claimed(page));
+        }
+        self.drain();
+        if let Some(page) = front.claim_anywhere() {
+            return Ok(claimed(page));
+        }
+        let found = verbs::alloc(self, &self.backing, &one);
+        found.map(|span| Found::Treaps(span.range()))
+    }
+
+    /// Two pages to sixteen.
+    fn alloc_run(&self, request: &Request) -> Result<PageRange, AllocError> {
+        let tier = self.tier.get().ok_or(AllocError::NoRun)?;
+        let group = group(request.class);
+        let place = tier.front.place(self.cpu.index(), group);
+        let place = place.ok_or(AllocError::NoRun)?;
+        let count = request.pages.get();
+        let found = match tier.front.take_run(count, group) {
+            None if self.open_chunk(tier, place) => tier.front.take_run(count, group),
+            found => found,
+        };
+        let page = match found {
+            Some(page) => page,
+            None => match self.alloc_run_slowly(tier, request)? {
+                Found::Claimed(page, _) => page,
+                Found::Treaps(range) => return Ok(self.zeroed(request, range)),
+            },
+        };
+        let range = range_of(page, request.pages).ok_or(AllocError::NoRun)?;
+        self.commit(tier, range).map_err(AllocError::Refused)?;
+        Ok(self.zeroed(request, range))
+    }
+
+    #[cold]
+    fn alloc_run_slowly(&self, tier: &Tier<'m>, request: &Request) -> Result<Found, AllocError> {
+        let plain = Request::pages(request.pages);
+        if let Ok(span) = verbs::alloc_without_growth(self, &self.backing, &plain) {
+            return Ok(Found::Treaps(span.range()));
+        }
+        self.drain();
+        if let Some(page) = tier.front.take_run_anywhere(request.pages.get()) {
+            return Ok(Found::Claimed(page, true));
+        }
+        self.reclaim_chunks();
+        let found = verbs::alloc(self, &self.backing, &plain);
+        found.map(|span| Found::Treaps(span.range()))
+    }
+
+    /// What does not come out of blocks.
+    fn alloc_long(&self, request: &Request) -> Result<PageRange, AllocError> {
+        let first = verbs::alloc_without_growth(self, &self.backing, request);
+        let span = match first {
+            Ok(span) => span,
+            Err(AllocError::NoRun) => {
+                self.reclaim_chunks();
+                verbs::alloc(self, &self.backing, request)?
+            }
+            Err(why) => return Err(why),
+        };
+        Ok(self.zeroed(request, span.range()))
+    }
+
+    /// Takes a chunk from the treap for the CPU of `place`. Says no if there is
+    /// none.
+    fn open_chunk(&self, tier: &Tier<'m>, place: Place<'m>) -> bool {
+        let bytes = u64::from(CHUNK) * tier.window.geometry().page_bytes();
+        let whole = Request::pages(PageCount::new(CHUNK)).aligned(bytes);
+        let Ok(span) = verbs::alloc_without_growth(self, &self.backing, &whole) else {
+            return false;
+        };
+        let start = span.range().start().number();
+        let chunk = start / CHUNK;
+        if !start.is_multiple_of(CHUNK) || chunk >= tier.front.chunks() {
+            // Aligned by address, and not by number; or at the window's end.
+            let _ = self.locked(|ledger| ledger.free_handle(span));
+            return false;
+        }
+        tier.front.open(chunk, place);
+        let old = Hoard(place.hoard.load(super::atomic::Ordering::Acquire));
+        match tier.front.claim_half(chunk) {
+            Some(new) => tier.front.publish(place, old, new),
+            None => tier.front.leave(chunk),
+        }
+        true
+    }
+
+    #[cold]
+    fn free_long(&self, tier: &Tier<'m>, range: PageRange) -> Result<(), FreeError> {
+        let page = range.start().number();
+        if tier.front.state(page / CHUNK).is_front() {
+            // Longer than anything there.
+            let word = tier.front.word(page / BLOCK);
+            let word = word.map_or(0, |word| word.load(super::atomic::Ordering::Relaxed));
+            let free = (word | tier.front.hoarded_of(page / BLOCK)) >> (page % BLOCK) & 1 == 1;
+            return Err(if free {
+                FreeError::NotInUse
+            } else {
+                FreeError::WrongLength
+            });
+        }
+        let address = tier.window.address_of(range.start());
+        self.locked(|ledger| ledger.free_at(address, range.count()))
+    }
+
+    fn range_at(&self, address: u64, pages: PageCount) -> Result<PageRange, FreeError> {
+        if pages.get() == 0 {
+            return Err(FreeError::ZeroPages);
+        }
+        Ok(self.window().range_at(address, pages)?)
+    }
+
+    /// Fills what was handed out with zeroes, if that was asked for. Pages that
+    /// were in chunks always need it.
+    #[inline]
+    fn zeroed(&self, request: &Request, range: PageRange) -> PageRange {
+        if request.zeroed {
+            self.backing.zero(range);
+        }
+        range
+    }
+
+    /// Commits what is not backed of pages that were just claimed, or gives them
+    /// back.
+    fn commit(&self, tier: &Tier<'m>, range: PageRange) -> Result<(), Refused> {
+        if !tier.any_released(range) {
+            return Ok(());
+        }
+        let done = self.backing.sys_used(range);
+        match done {
+            Ok(()) => tier.note_committed(range),
+            Err(_) => {
+                let _ = self.free(range);
+            }
+        }
+        done
+    }
+
+    /// Gives back what all CPUs have claimed.
+    pub(super) fn drain(&self) {
+        if let Some(tier) = self.tier.get() {
+            tier.front
+                .places()
+                .for_each(|place| tier.front.drain(place));
+        }
+    }
+
+    /// Gives the treap all chunks without a page in use.
+    pub(super) fn reclaim_chunks(&self) -> bool {
+        let Some(tier) = self.tier.get() else {
+            return false;
+        };
+        self.drain();
+        let mut any = self.release_mixed(tier);
+        while tier.front.full.may_have_any() {
+            any = true;
+            self.locked(|_| ());
+        }
+        any
+    }
+
+    pub(super) fn tier(&self) -> Option<&Tier<'m>> {
+        self.tier.get()
+    }
+
+    /// Does one step on the books, with the lock held.
+    pub(super) fn locked<R>(&self, step: impl FnOnce(&mut Ledger<'m>) -> R) -> R {
+        let mut books = self;
+        books.with(step)
+    }
+}
+
+/// Where a page or a run was found.
+enum Found {
+    /// In a chunk: its first page, and whether it may have to be committed.
+    Claimed(u32, bool),
+    /// In the treap, committed.
+    Treaps(PageRange),
+}
+
+/// Gives the treap some of the chunks that are listed as free, with the lock
+/// held.
+fn return_some<'m>(tier: &Tier<'m>, books: &mut Ledger<'m>) {
+    if !tier.front.full.may_have_any() {
+        return;
+    }
+    for _ in 0..RETURNS {
+        let Some(chunk) = tier.front.full.first() else {
+            return;
+        };
+        tier.front.full.clear(chunk);
+        if tier.front.has_released(chunk) {
+            tier.front.mixed.set(chunk);
+        } else if tier.front.take_whole(chunk) {
+            tier.front.close(chunk);
+            // It is one span in use, the front tier's.
+            let _ = books.free_at(tier.address(chunk), PageCount::new(CHUNK));
+        }
+    }
+}
+
+impl Tier<'_> {
+    pub(super) fn address(&self, chunk: u32) -> u64 {
+        self.window.address_of(Page::new(chunk * CHUNK))
+    }
+}
+
+/// Returns the group whose chunks a class shares.
+const fn group(class: Class) -> usize {
+    match class {
+        Class::Movable => 1,
+        Class::Unmovable | Class::Reclaimable => 0,
+    }
+}
+
+#[inline]
+fn range_of(page: u32, count: PageCount) -> Option<PageRange> {
+    PageRange::new(Page::new(page), count)
+}

@@ -1,0 +1,74 @@
+//! The memory of a shared heap's books: the page heap's, and the front tier's.
+
+use core::fmt;
+use core::sync::atomic::AtomicU64;
+
+use crate::page::Window;
+use crate::span::Metadata;
+
+/// Returns how many words of 8 bytes the front tier of a heap over `window`
+/// takes, for `cpus` CPUs: about 0.012 % of the window, and 128 bytes for each
+/// CPU. `None` if the number overflows.
+#[must_use]
+pub const fn front_words(window: &Window, cpus: usize) -> Option<usize> {
+    super::front::front_words(window.pages().get(), cpus)
+}
+
+/// The memory that a shared heap keeps its books in.
+pub struct SharedMetadata<'m> {
+    pub(super) heap: Metadata<'m>,
+    pub(super) front: &'m [AtomicU64],
+    pub(super) cpus: usize,
+}
+
+impl fmt::Debug for SharedMetadata<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the words: there may be millions.
+        f.debug_struct("SharedMetadata")
+            .field("heap", &self.heap)
+            .field("front", &self.front.len())
+            .field("cpus", &self.cpus)
+            .finish()
+    }
+}
+
+impl<'m> SharedMetadata<'m> {
+    /// Takes the page heap's memory, and at least [`front_words`] words that are
+    /// all zero, for `cpus` CPUs. More CPUs than that share places, which costs
+    /// time.
+    #[must_use]
+    pub const fn new(heap: Metadata<'m>, front: &'m [AtomicU64], cpus: usize) -> Self {
+        Self { heap, front, cpus }
+    }
+}
+
+/// The words of a front tier, in a `static`.
+#[derive(Debug)]
+pub struct StaticFront<const WORDS: usize> {
+    words: [AtomicU64; WORDS],
+    taken: spin::Once<()>,
+}
+
+impl<const WORDS: usize> StaticFront<WORDS> {
+    /// Makes the words; all zero, so that a `static` takes no space in the image.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            words: [const { AtomicU64::new(0) }; WORDS],
+            taken: spin::Once::new(),
+        }
+    }
+
+    /// Returns the words, once.
+    pub fn take(&'static self) -> Option<&'static [AtomicU64]> {
+        let mut first = false;
+        self.taken.call_once(|| first = true);
+        first.then_some(&self.words)
+    }
+}
+
+impl<const WORDS: usize> Default for StaticFront<WORDS> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,39 @@
+//! A heap for many CPUs: a front tier of single pages and short runs, without a
+//! lock, over the page heap.
+//!
+//! Nearly all requests are for one page. The front tier takes whole chunks of
+//! 512 pages from the page heap; each CPU owns one for each group of pages, and
+//! claims half a block of it at a time. To allocate a page is then to take a bit
+//! of the CPU's own word; to free one, from any CPU, to set a bit in its block's.
+//! Runs of up to 16 pages come out of one block, longer ones from the treap.
+//!
+//! The files beside this one, from the bottom up: `atomic`, `word` (bits of a
+//! block), `hoard` and `state` (packed words and their transitions), `hints`
+//! (where to look first), `front` (single pages), `chunk` (chunks and their
+//! lists), `run` (runs), `cpu` (what is asked of the machine), `metadata`,
+//! `heap` (the verbs), `residency` (what is not backed), `count` (counters and
+//! checks).
+
+mod atomic;
+mod chunk;
+#[cfg(not(all(test, loom)))]
+mod count;
+mod cpu;
+mod front;
+#[cfg(not(all(test, loom)))]
+mod heap;
+mod hints;
+mod hoard;
+#[cfg(not(all(test, loom)))]
+mod metadata;
+#[cfg(not(all(test, loom)))]
+mod residency;
+mod run;
+mod state;
+mod word;
+
+pub use cpu::{Cpu, OneCpu};
+#[cfg(not(all(test, loom)))]
+pub use heap::SharedHeap;
+#[cfg(not(all(test, loom)))]
+pub use metadata::{SharedMetadata, StaticFront, front_words};

@@ -1,0 +1,251 @@
+//! What is backed of a chunk, and giving idle memory back.
+//!
+//! Chunks come from the treap committed. Whole free ones go back there and are
+//! released like all that is idle. Pages inside of chunks that are in part in
+//! use are released only when asked for: claimed like an allocation, so that
+//! nobody else has them meanwhile, then marked, then given back. A page's mark
+//! belongs to whoever holds the page, and is cleared once it is committed.
+//!
+//! A chunk that is free as a whole, but released in part, is released to its end
+//! and goes back as one released span: nothing is committed only to be counted.
+
+use super::atomic::Ordering;
+use super::cpu::Cpu;
+use super::front::{Front, of};
+use super::heap::{SharedHeap, Tier};
+use super::word::{BLOCK, BLOCKS, CHUNK, find_run, mask};
+use crate::backing::Backing;
+use crate::heap::{Budget, Release, ReleaseEnd, verbs};
+use crate::page::{Page, PageCount, PageRange};
+
+impl<B: Backing, C: Cpu> SharedHeap<'_, B, C> {
+    /// Gives idle memory back: whole huge pages first, from the top down; see
+    /// [`PageHeap::release`](crate::PageHeap::release). Free pages of chunks that
+    /// are in part in use stay, and so do those that CPUs have claimed.
+    pub fn release(&self, budget: Budget) -> Release {
+        if let Some(tier) = self.tier() {
+            while tier.front.full.may_have_any() {
+                self.locked(|_| ());
+            }
+            self.release_mixed(tier);
+        }
+        verbs::release(self, &self.backing, budget)
+    }
+
+    /// Gives back all idle memory, but for free pages of chunks that are in part
+    /// in use.
+    pub fn release_all(&self) -> Release {
+        self.drain();
+        self.release(Budget::ALL)
+    }
+
+    /// Gives back free pages inside of chunks that are in part in use, at most
+    /// `budget`, from the top down. It breaks huge pages: for when the host must
+    /// have memory.
+    pub fn release_inside(&self, budget: Budget) -> Release {
+        let mut release = Release {
+            pages: PageCount::ZERO,
+            calls: 0,
+            end: ReleaseEnd::Drained,
+        };
+        let Some(tier) = self.tier() else {
+            return release;
+        };
+        let shift = tier.window.geometry().page_bytes().trailing_zeros();
+        let mut left = u32::try_from(budget.bytes >> shift).unwrap_or(u32::MAX);
+        let physical = tier.window.geometry().physical_pages().get();
+        if physical > BLOCK {
+            return release;
+        }
+        for block in (0..tier.front.chunks() * BLOCKS as u32).rev() {
+            while let Some(pages) = tier.front.claim_resident(block, physical) {
+                let count = pages.count().get();
+                let over = count > left || release.calls == budget.calls;
+                let done = if over {
+                    0
+                } else {
+                    release.calls += 1;
+                    self.backing.sys_unused(&[pages]).min(1)
+                };
+                if done == 1 {
+                    tier.front.note_released(pages);
+                    left -= count;
+                    release.pages = PageCount::new(release.pages.get() + count);
+                }
+                tier.front.give_run_back(pages);
+                if over || done == 0 {
+                    release.end = if over {
+                        ReleaseEnd::Budget
+                    } else {
+                        ReleaseEnd::Refused
+                    };
+                    return release;
+                }
+            }
+        }
+        release
+    }
+
+    /// Releases the rest of chunks that are free as a whole and released in part,
+    /// and gives them to the treap. Says whether there was one.
+    pub(super) fn release_mixed(&self, tier: &Tier<'_>) -> bool {
+        let mut any = false;
+        while let Some(chunk) = tier.front.mixed.first() {
+            tier.front.mixed.clear(chunk);
+            if !tier.front.take_whole(chunk) {
+                continue;
+            }
+            let rest = tier.front.resident_of(chunk);
+            let refused = rest.into_iter().flatten().any(|pages| {
+                let done = self.backing.sys_unused(&[pages]) == 1;
+                if done {
+                    tier.front.note_released(pages);
+                }
+                !done
+            });
+            if refused {
+                tier.front.reopen(chunk);
+                return any;
+            }
+            tier.front.forget_released(chunk);
+            any = true;
+            self.locked(|ledger| {
+                tier.front.close(chunk);
+                // It is one span in use, the front tier's.
+                let _ = ledger.free_released_at(tier.address(chunk), PageCount::new(CHUNK));
+            });
+        }
+        any
+    }
+}
+
+impl Tier<'_> {
+    /// Returns whether some of these pages, of one block, are not backed.
+    pub(super) fn any_released(&self, range: PageRange) -> bool {
+        let (start, count) = (range.start().number(), range.count().get());
+        of(self.front.released, start / BLOCK).is_some_and(|word| {
+            word.load(Ordering::Relaxed) & mask(start % BLOCK, count.min(BLOCK)) != 0
+        })
+    }
+
+    /// Notes that these pages, of one block, are backed now, and whatever shares
+    /// a physical page with them.
+    pub(super) fn note_committed(&self, range: PageRange) {
+        let geometry = self.window.geometry();
+        let start = geometry.physical_down(range.start().number());
+        let end = geometry.physical_up(range.end().number());
+        if let Some(word) = of(self.front.released, start / BLOCK) {
+            let count = (end - start).clamp(1, BLOCK);
+            word.fetch_and(!mask(start % BLOCK, count), Ordering::SeqCst);
+        }
+    }
+}
+
+impl Front<'_> {
+    /// Claims a run of free, resident pages of a block, whole physical pages.
+    fn claim_resident(&self, block: u32, physical: u32) -> Option<PageRange> {
+        let word = self.word(block)?;
+        let released = of(self.released, block)?;
+        let mut free = word.load(Ordering::Relaxed);
+        loop {
+            let whole = whole_units(free & !released.load(Ordering::Relaxed), physical);
+            let at = find_run(whole, physical)?;
+            let count = (whole >> at).trailing_ones();
+            let left = free & !mask(at, count);
+            // As the claim of an allocation.
+            match word.compare_exchange(free, left, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => {
+                    return PageRange::new(Page::new(block * BLOCK + at), PageCount::new(count));
+                }
+                Err(now) => free = now,
+            }
+        }
+    }
+
+    /// Gives claimed pages of one block back.
+    fn give_run_back(&self, range: PageRange) {
+        let (start, count) = (range.start().number(), range.count().get());
+        if let Some(word) = self.word(start / BLOCK) {
+            // Release: the pages' marks go with them.
+            word.fetch_or(mask(start % BLOCK, count.min(BLOCK)), Ordering::SeqCst);
+        }
+        let chunk = start / CHUNK;
+        if self.state(chunk).owner().is_none() {
+            self.settle(chunk);
+        }
+        self.relist(start / BLOCK);
+    }
+
+    /// Marks pages of one block, which the caller has claimed, as not backed.
+    fn note_released(&self, range: PageRange) {
+        let (start, count) = (range.start().number(), range.count().get());
+        if let Some(word) = of(self.released, start / BLOCK) {
+            word.fetch_or(mask(start % BLOCK, count.min(BLOCK)), Ordering::SeqCst);
+        }
+    }
+
+    /// Returns the backed pages of a chunk that was taken whole: a few runs of
+    /// each block.
+    fn resident_of(&self, chunk: u32) -> impl IntoIterator<Item = impl Iterator<Item = PageRange>> {
+        let first = chunk * BLOCKS as u32;
+        (first..first + BLOCKS as u32).map(move |block| {
+            let released = of(self.released, block);
+            let mut left = released.map_or(0, |word| !word.load(Ordering::Relaxed));
+            core::iter::from_fn(move || {
+                if left == 0 {
+                    return None;
+                }
+                let at = left.trailing_zeros();
+                let count = (left >> at).trailing_ones();
+                left &= !mask(at, count);
+                PageRange::new(Page::new(block * BLOCK + at), PageCount::new(count))
+            })
+        })
+    }
+
+    /// Clears the marks of a chunk that was taken whole.
+    fn forget_released(&self, chunk: u32) {
+        for word in self.released.get(chunk as usize).into_iter().flatten() {
+            word.store(0, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Keeps the bits of those units of `unit` bits, a power of two, that are all
+/// set.
+const fn whole_units(word: u64, unit: u32) -> u64 {
+    let (mut whole, mut width) = (word, 1);
+    while width < unit {
+        // A pair is whole if both of its parts are; its lower part says so.
+        whole &= whole >> width;
+        width *= 2;
+    }
+    // Only at multiples of the unit, and then spread over it.
+    let mut places = 0;
+    let mut at = 0;
+    while at < BLOCK {
+        places |= 1 << at;
+        at += unit;
+    }
+    let mut spread = whole & places;
+    let mut width = 1;
+    while width < unit {
+        spread |= spread << width;
+        width *= 2;
+    }
+    spread
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_units_are_aligned_and_all_set() {
+        assert_eq!(whole_units(0b1011, 1), 0b1011);
+        assert_eq!(whole_units(0b1111_0110, 2), 0b1111_0000);
+        assert_eq!(whole_units(0b1111_1110, 4), 0b1111_0000);
+        assert_eq!(whole_units(u64::MAX, 64), u64::MAX);
+        assert_eq!(whole_units(u64::MAX << 1, 64), 0);
+    }
+}

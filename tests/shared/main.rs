@@ -1,0 +1,7 @@
+//! The shared heap: one CPU after the other against a naive account, and many
+//! at once.
+
+mod common;
+mod misuse;
+mod random;
+mod threads;

@@ -1,0 +1,185 @@
+//! Many CPUs at once: no page has two owners, what was written stays, and in
+//! the end everything is back.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use spanheap::{AllocError, Budget, Class, PageCount, PageRange, Request};
+
+use crate::common::{Heap, PAGE, Random, become_cpu, count, heap, range};
+
+const WORKERS: u64 = 4;
+const STEPS: u32 = 60_000;
+
+/// Whose each page is: 0 nobody's. Relaxed throughout: what is tested is
+/// whether the heap orders two owners of a page.
+struct Owners(Vec<AtomicU64>);
+
+impl Owners {
+    fn claim(&self, range: PageRange, me: u64) {
+        for page in range.pages() {
+            let before = self.0[page.number() as usize].swap(me, Ordering::Relaxed);
+            assert_eq!(before, 0, "page {} has two owners", page.number());
+        }
+    }
+
+    fn give_up(&self, range: PageRange, me: u64) {
+        for page in range.pages() {
+            let before = self.0[page.number() as usize].swap(0, Ordering::Relaxed);
+            assert_eq!(before, me, "page {}", page.number());
+        }
+    }
+}
+
+/// What one thread has handed to the next, to be freed there.
+type Belt = std::sync::mpsc::Sender<PageRange>;
+
+fn work(
+    heap: &Heap,
+    owners: &Owners,
+    me: u64,
+    belt: &Belt,
+    inbox: &std::sync::mpsc::Receiver<PageRange>,
+) {
+    let mut random = Random(me * 0x9e37_79b9 + 1);
+    let mut live = Vec::new();
+    become_cpu(me as usize);
+    for _ in 0..STEPS {
+        // A thread that moves, or is mistaken.
+        if random.below(50) == 0 {
+            become_cpu(random.below(5) as usize);
+        }
+        match random.below(16) {
+            0..=6 => {
+                let pages = match random.below(12) {
+                    0..=7 => 1,
+                    8..=10 => 2 + random.below(15),
+                    _ => 17 + random.below(300),
+                };
+                let class = [Class::Movable, Class::Unmovable][random.below(2) as usize];
+                match heap.alloc(Request::pages(count(pages)).class(class)) {
+                    Ok(range) => {
+                        owners.claim(range, me);
+                        live.push(range);
+                    }
+                    Err(AllocError::NoRun) => {}
+                    Err(other) => panic!("{other}"),
+                }
+            }
+            7..=11 => {
+                if !live.is_empty() {
+                    let range: PageRange =
+                        live.swap_remove(random.below(live.len() as u32) as usize);
+                    owners.give_up(range, me);
+                    heap.free(range).expect("in use");
+                }
+            }
+            12 => {
+                if let Some(range) = live.pop() {
+                    // In whoever's name it is freed.
+                    owners.give_up(range, me);
+                    owners.claim(range, WORKERS + 1);
+                    // Without a receiver it is freed here, below.
+                    let _ = belt.send(range);
+                }
+            }
+            13 => {
+                if let Ok(range) = heap.try_alloc(Class::Movable) {
+                    owners.claim(range, me);
+                    live.push(range);
+                }
+            }
+            14 => {
+                let at = live.iter().position(|range| range.count().get() > 2);
+                if let Some(at) = at {
+                    let whole = live.swap_remove(at);
+                    let (start, pages) = (whole.start().number(), whole.count().get());
+                    let middle = range(start + 1, pages - 2);
+                    owners.give_up(middle, me);
+                    heap.free_part(middle).expect("a part");
+                    live.push(range(start, 1));
+                    live.push(range(start + pages - 1, 1));
+                }
+            }
+            _ => heap.offline(random.below(5) as usize),
+        }
+        while let Ok(range) = inbox.try_recv() {
+            owners.give_up(range, WORKERS + 1);
+            heap.free(range).expect("another's, in use");
+        }
+    }
+    for range in live {
+        owners.give_up(range, me);
+        heap.free(range).expect("in use");
+    }
+}
+
+#[test]
+fn no_page_has_two_owners_and_in_the_end_everything_is_back() {
+    let pages = 6 * 512 + 100;
+    let (heap, _fake) = heap(PAGE, 400, pages, 4);
+    let owners = Owners((0..400 + pages).map(|_| AtomicU64::new(0)).collect());
+    let done = AtomicBool::new(false);
+    let mut inboxes = Vec::new();
+    let mut belts = Vec::new();
+    for _ in 0..WORKERS {
+        let (belt, inbox) = std::sync::mpsc::channel();
+        belts.push(belt);
+        inboxes.push(inbox);
+    }
+    let rest = thread::scope(|scope| {
+        let releaser = scope.spawn(|| {
+            let mut random = Random(77);
+            while !done.load(Ordering::Relaxed) {
+                match random.below(4) {
+                    0 => {
+                        let _ = heap.release_inside(Budget::bytes(64 * PAGE));
+                    }
+                    1 => {
+                        let _ = heap.stats();
+                    }
+                    _ => {
+                        let _ = heap.release(Budget::bytes(u64::from(random.below(600)) * PAGE));
+                    }
+                }
+                thread::yield_now();
+            }
+        });
+        let workers: Vec<_> = inboxes
+            .into_iter()
+            .enumerate()
+            .map(|(number, inbox)| {
+                let belt = belts[(number + 1) % WORKERS as usize].clone();
+                let (heap, owners) = (&heap, &owners);
+                scope.spawn(move || {
+                    work(heap, owners, number as u64 + 1, &belt, &inbox);
+                    inbox
+                })
+            })
+            .collect();
+        drop(belts);
+        let inboxes: Vec<_> = workers
+            .into_iter()
+            .map(|worker| worker.join().expect("it did not fail"))
+            .collect();
+        done.store(true, Ordering::Relaxed);
+        releaser.join().expect("it did not fail");
+        inboxes
+    });
+    for range in rest.iter().flat_map(|inbox| inbox.try_iter()) {
+        owners.give_up(range, WORKERS + 1);
+        heap.free(range).expect("in use");
+    }
+    assert!(
+        owners
+            .0
+            .iter()
+            .all(|owner| owner.load(Ordering::Relaxed) == 0)
+    );
+    heap.check().expect("sound books");
+    assert_eq!(heap.stats().in_use, PageCount::ZERO);
+    let _ = heap.release_all();
+    assert_eq!(heap.stats().released.get(), pages);
+    let all = heap.alloc(count(pages)).expect("one piece again");
+    heap.free(all).expect("in use");
+}
