@@ -137,23 +137,29 @@ impl<'m> Front<'m> {
         }
     }
 
-    /// What follows a free that left `word` in a block.
+    /// What follows a free of `bit` that left `word` in a block.
     #[inline]
-    pub(super) fn freed(&self, block: u32, word: u64) {
-        let chunk = block / BLOCKS as u32;
-        let is_owned = self.state(chunk).owner().is_some();
-        if !is_owned {
-            self.freed_of_nobody(chunk, block, word);
+    pub(super) fn freed(&self, block: u32, word: u64, bit: u64) {
+        let state = self.state(block / BLOCKS as u32);
+        if state.owner().is_none() {
+            self.freed_of_nobody(state, block, word, bit);
         }
     }
 
-    fn freed_of_nobody(&self, chunk: u32, block: u32, word: u64) {
+    fn freed_of_nobody(&self, state: State, block: u32, word: u64, bit: u64) {
+        let chunk = block / BLOCKS as u32;
+        let is_ready = state.is_ready(state.group());
+        let beside = (word << 1 | word >> 1) & bit != 0;
+        if is_ready && !beside {
+            return;
+        }
+        // Not at every one: to count a chunk's pages is dear, and so is to find
+        // a block's longest run.
         let free = word.count_ones();
-        // Not at every one: to count a chunk's pages is dear.
-        if free.is_multiple_of(4) {
+        if (!is_ready && free.is_multiple_of(4)) || free == BLOCK {
             self.settle(chunk);
         }
-        if free.is_multiple_of(8) {
+        if beside && free.is_multiple_of(8) {
             self.relist(block);
         }
     }

@@ -192,6 +192,19 @@ impl<'m> Front<'m> {
         }
     }
 
+    /// Hands out a page of a hoard, if none of its pages need be committed.
+    #[inline]
+    pub(super) fn pop_backed(place: Place<'_>) -> Option<u32> {
+        let hoard = Hoard(place.hoard.load(Ordering::Relaxed));
+        let (page, rest) = hoard.pop().filter(|_| !hoard.may_be_released())?;
+        // As `pop`. Whoever was quicker is met again on the slower way.
+        let swapped =
+            place
+                .hoard
+                .compare_exchange(hoard.0, rest.0, Ordering::AcqRel, Ordering::Relaxed);
+        swapped.is_ok().then_some(page)
+    }
+
     /// Fills a hoard from the chunk it owns, or from another that it claims.
     /// Says no if there is none; yes also if somebody else was quicker.
     pub(super) fn refill(&self, place: Place<'m>) -> bool {
@@ -282,6 +295,39 @@ impl<'m> Front<'m> {
         }
     }
 
+    /// Frees one page of a chunk that some CPU owns and out of which no runs were
+    /// handed; says no, and changes nothing, if it is anything else, or not in
+    /// use. Nothing is to be listed then.
+    #[inline]
+    pub(super) fn free_owned(&self, page: u32) -> bool {
+        let (Some(state), Some(word)) = (
+            self.states.get((page / CHUNK) as usize),
+            self.word(page / BLOCK),
+        ) else {
+            return false;
+        };
+        let before = state.load(Ordering::Relaxed);
+        let owner = State(before).owner_if_plain();
+        if owner.is_none_or(|owner| self.hoard_of(owner).holds(page)) {
+            return false;
+        }
+        let bit = 1 << (page % BLOCK);
+        let free = word.load(Ordering::Relaxed);
+        // A word without a free page is looked at more closely.
+        if free & bit != 0 || free == 0 {
+            return false;
+        }
+        // As `free_page`.
+        let freed = word.compare_exchange(free, free | bit, Ordering::SeqCst, Ordering::Relaxed);
+        if freed.is_err() {
+            return false;
+        }
+        if state.load(Ordering::SeqCst) != before {
+            self.freed(page / BLOCK, free | bit, bit);
+        }
+        true
+    }
+
     /// Frees one page. `None`: it is the treap's.
     ///
     /// A second free of a page that is free is an error, unless it races with
@@ -322,7 +368,7 @@ impl<'m> Front<'m> {
             word.fetch_and(!bit, Ordering::SeqCst);
             return Some(Err(FreeError::NotInUse));
         }
-        self.freed(page / BLOCK, free | bit);
+        self.freed(page / BLOCK, free | bit, bit);
         Some(Ok(()))
     }
 

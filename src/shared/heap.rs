@@ -232,14 +232,14 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
     #[inline]
     pub fn alloc(&self, request: impl Into<Request>) -> Result<PageRange, AllocError> {
         let request = request.into();
-        if request.align.is_none() && request.within.is_none() {
-            match request.pages.get() {
-                1 => return self.alloc_page(&request),
-                2..=MAX_RUN => return self.alloc_run(&request),
-                _ => {}
-            }
+        if request.pages == ONE
+            && request.is_plain()
+            && let Some(page) = self.pop(request.class)
+            && let Some(range) = range_of(page, ONE)
+        {
+            return Ok(range);
         }
-        self.alloc_long(&request)
+        self.alloc_otherwise(&request)
     }
 
     /// Hands out one page without waiting for anybody: for interrupt handlers.
@@ -296,13 +296,10 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
     #[inline]
     pub fn free(&self, range: PageRange) -> Result<(), FreeError> {
         let tier = self.tier.get().ok_or(FreeError::Outside)?;
-        let (page, count) = (range.start().number(), range.count().get());
-        let freed = match count {
-            1 => tier.front.free_page(page),
-            2..=MAX_RUN => tier.front.free_run(page, count),
-            _ => None,
-        };
-        freed.unwrap_or_else(|| self.free_long(tier, range))
+        if range.count() == ONE && tier.front.free_owned(range.start().number()) {
+            return Ok(());
+        }
+        self.free_otherwise(tier, range)
     }
 
     /// Frees what was handed out, by address and length.
@@ -359,7 +356,30 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         self.tier.get().map_or(Window::EMPTY, |tier| tier.window)
     }
 
+    /// Hands out a page that this CPU has claimed and that is backed: what nearly
+    /// every request comes to.
     #[inline]
+    fn pop(&self, class: Class) -> Option<u32> {
+        let place = self
+            .tier
+            .get()?
+            .front
+            .place(self.cpu.index(), group(class))?;
+        Front::pop_backed(place)
+    }
+
+    #[inline(never)]
+    fn alloc_otherwise(&self, request: &Request) -> Result<PageRange, AllocError> {
+        if request.align.is_none() && request.within.is_none() {
+            match request.pages.get() {
+                1 => return self.alloc_page(request),
+                2..=MAX_RUN => return self.alloc_run(request),
+                _ => {}
+            }
+        }
+        self.alloc_long(request)
+    }
+
     fn alloc_page(&self, request: &Request) -> Result<PageRange, AllocError> {
         let tier = self.tier.get().ok_or(AllocError::NoRun)?;
         let place = tier.front.place(self.cpu.index(), group(request.class));
@@ -484,6 +504,17 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
             None => tier.front.leave(chunk),
         }
         true
+    }
+
+    #[inline(never)]
+    fn free_otherwise(&self, tier: &Tier<'m>, range: PageRange) -> Result<(), FreeError> {
+        let (page, count) = (range.start().number(), range.count().get());
+        let freed = match count {
+            1 => tier.front.free_page(page),
+            2..=MAX_RUN => tier.front.free_run(page, count),
+            _ => None,
+        };
+        freed.unwrap_or_else(|| self.free_long(tier, range))
     }
 
     #[cold]

@@ -60,6 +60,16 @@ impl State {
         }
     }
 
+    /// Returns the hoard that owns it, if no runs were handed out of it.
+    #[inline]
+    pub(super) const fn owner_if_plain(self) -> Option<u32> {
+        if self.0 & (FRONT | OWNED | RUNS) == FRONT | OWNED {
+            Some((self.0 >> OWNER) as u32)
+        } else {
+            None
+        }
+    }
+
     /// Returns whether a CPU may claim it, for pages of `group`.
     pub(super) const fn is_ready(self, group: usize) -> bool {
         self.0 & (FRONT | OWNED | READY) == FRONT | READY && self.group() == group
