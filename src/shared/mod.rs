@@ -26,6 +26,8 @@ mod hints;
 mod hoard;
 #[cfg(not(all(test, loom)))]
 mod metadata;
+#[cfg(all(test, loom))]
+mod models;
 #[cfg(not(all(test, loom)))]
 mod residency;
 mod run;

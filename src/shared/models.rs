@@ -1,0 +1,328 @@
+//! Models of the lock-free tier: every interleaving of a few steps, and every
+//! value that weak memory may show them.
+//!
+//! Each model sets up a chunk of two blocks, lets two threads take the steps
+//! that were hard to get right, and then counts: no page has two owners, none is
+//! lost, and nothing that is free stays unlisted. What a page holds is loom's,
+//! too, so that an owner who does not see what the last one wrote is found.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test --release --lib shared::models`
+
+use std::boxed::Box;
+use std::vec::Vec;
+
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread;
+
+use super::atomic::{AtomicU64, Ordering};
+use super::front::{Front, Place, front_words};
+use super::hints::{Hints, words_for};
+use super::hoard::Hoard;
+use super::state::State;
+use super::word::{BLOCK, BLOCKS, CHUNK};
+
+/// Two CPUs, two groups: the hoards 0 and 2 are of the first group.
+const CPUS: usize = 2;
+
+/// A front tier of one chunk, and what two of its pages hold.
+struct Model {
+    front: Front<'static>,
+    content: [UnsafeCell<u32>; 2],
+}
+
+// SAFETY: loom itself checks every access to the content.
+#[expect(unsafe_code, reason = "loom's cells are what the models are about")]
+unsafe impl Sync for Model {}
+
+impl Model {
+    /// The chunk has these pages free, and this state.
+    fn new(free: [u64; BLOCKS], state: State) -> Arc<Self> {
+        let words = front_words(CHUNK, CPUS).expect("a size");
+        let memory: Vec<AtomicU64> = (0..words).map(|_| AtomicU64::new(0)).collect();
+        // As long as the model runs, and no model is long.
+        let memory: &'static [AtomicU64] = Box::leak(memory.into_boxed_slice());
+        let front = Front::new(memory, CHUNK, CPUS).expect("enough words");
+        for (word, free) in front.words[0].iter().zip(free) {
+            word.store(free, Ordering::SeqCst);
+        }
+        front.states[0].store(state.0, Ordering::SeqCst);
+        Arc::new(Self {
+            front,
+            content: [UnsafeCell::new(0), UnsafeCell::new(0)],
+        })
+    }
+
+    fn place(&self, cpu: usize) -> Place<'static> {
+        self.front.place(cpu, 0).expect("a CPU")
+    }
+
+    /// Takes a page as an allocation does, from whatever the hoard has or finds
+    /// in the chunk.
+    fn take(&self, place: Place<'static>) -> Option<u32> {
+        loop {
+            if let Some((page, _)) = Front::pop(place) {
+                return Some(page);
+            }
+            if !self.front.refill(place) {
+                return None;
+            }
+        }
+    }
+
+    fn write(&self, page: u32) {
+        // SAFETY: loom fails the model if anybody else may be here.
+        #[expect(unsafe_code, reason = "see above")]
+        self.content[page as usize].with_mut(|content| unsafe { *content += 1 });
+    }
+
+    /// Every page that is free, in a word or in a hoard; panics if one is twice.
+    fn free_pages(&self) -> Vec<u32> {
+        let mut pages = Vec::new();
+        for (number, word) in (0_u32..).zip(&self.front.words[0]) {
+            let word = word.load(Ordering::SeqCst);
+            pages.extend(
+                (0..BLOCK)
+                    .filter(|bit| word >> bit & 1 == 1)
+                    .map(|bit| number * BLOCK + bit),
+            );
+        }
+        for place in self.front.places() {
+            let mut hoard = Hoard(place.hoard.load(Ordering::SeqCst));
+            while let Some((page, rest)) = hoard.pop() {
+                pages.push(page);
+                hoard = rest;
+            }
+        }
+        pages.sort_unstable();
+        let count = pages.len();
+        pages.dedup();
+        assert_eq!(pages.len(), count, "a page is free twice");
+        pages
+    }
+}
+
+fn quiet() -> State {
+    State::owned(0, 0).left()
+}
+
+fn ready() -> State {
+    quiet().listed().expect("nobody owns it")
+}
+
+fn explore(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
+}
+
+#[test]
+fn whoever_gets_a_page_sees_what_its_last_owner_wrote() {
+    explore(|| {
+        let model = Model::new([1, 0], State::owned(0, 0));
+        let place = model.place(0);
+        place
+            .hoard
+            .store(Hoard::new(0, 0, false).0, Ordering::SeqCst);
+        // Two threads of one CPU: one was moved away in between.
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || {
+                if let Some(page) = model.take(model.place(0)) {
+                    model.write(page);
+                    assert_eq!(model.front.free_page(page), Some(Ok(())));
+                }
+            })
+        };
+        if let Some(page) = model.take(place) {
+            model.write(page);
+            assert_eq!(model.front.free_page(page), Some(Ok(())));
+        }
+        other.join().expect("it did not fail");
+        assert_eq!(model.free_pages(), [0]);
+    });
+}
+
+#[test]
+fn a_page_freed_by_another_cpu_is_seen_by_whoever_claims_it() {
+    explore(|| {
+        let model = Model::new([2, 0], State::owned(0, 0));
+        let place = model.place(0);
+        place
+            .hoard
+            .store(Hoard::new(0, 0, false).0, Ordering::SeqCst);
+        model.write(0);
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || {
+                model.write(0);
+                assert_eq!(model.front.free_page(0), Some(Ok(())));
+            })
+        };
+        for _ in 0..2 {
+            if let Some(page) = model.take(place) {
+                model.write(page);
+            }
+        }
+        other.join().expect("it did not fail");
+    });
+}
+
+#[test]
+fn a_drain_and_an_allocation_neither_lose_nor_double_a_page() {
+    explore(|| {
+        let model = Model::new([0b100, 0], State::owned(0, 0));
+        let place = model.place(0);
+        place
+            .hoard
+            .store(Hoard::new(0, 0b011, false).0, Ordering::SeqCst);
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || model.front.drain(model.place(0)))
+        };
+        let taken = model.take(place);
+        other.join().expect("it did not fail");
+        let mut pages = model.free_pages();
+        pages.extend(taken);
+        pages.sort_unstable();
+        assert_eq!(pages, [0, 1, 2]);
+    });
+}
+
+#[test]
+fn two_refills_of_one_hoard_lose_no_page() {
+    explore(|| {
+        let model = Model::new([0b11, 0b1], State::owned(0, 0));
+        let place = model.place(0);
+        place
+            .hoard
+            .store(Hoard::new(0, 0, false).0, Ordering::SeqCst);
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || model.take(model.place(0)))
+        };
+        let mine = model.take(place);
+        let theirs = other.join().expect("it did not fail");
+        let mut pages = model.free_pages();
+        pages.extend(mine.into_iter().chain(theirs));
+        pages.sort_unstable();
+        assert_eq!(pages, [0, 1, BLOCK]);
+    });
+}
+
+#[test]
+fn a_ready_chunk_is_claimed_by_one_cpu() {
+    explore(|| {
+        let model = Model::new([u64::MAX, 0], ready());
+        model.front.ready[0].set(0);
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || model.front.claim_ready(0, model.place(1).id))
+        };
+        let mine = model.front.claim_ready(0, model.place(0).id);
+        let theirs = other.join().expect("it did not fail");
+        assert!(mine.is_some() != theirs.is_some(), "{mine:?} {theirs:?}");
+        let owner = if mine.is_some() { 0 } else { 1 };
+        assert_eq!(model.front.state(0).owner(), Some(model.place(owner).id));
+        assert_eq!(model.front.ready[0].first(), None);
+    });
+}
+
+#[test]
+fn a_chunk_that_is_left_while_its_pages_are_freed_is_listed() {
+    explore(|| {
+        // One page below what is listed, in one block; the free makes it enough.
+        let model = Model::new([(1 << 24) - 2, 0], State::owned(0, 0));
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || assert_eq!(model.front.free_page(0), Some(Ok(()))))
+        };
+        model.front.leave(0);
+        other.join().expect("it did not fail");
+        assert!(model.front.state(0).is_ready(0));
+        assert_eq!(model.front.ready[0].first(), Some(0));
+    });
+}
+
+#[test]
+fn the_last_free_of_a_chunk_and_its_return_do_not_miss_each_other() {
+    explore(|| {
+        let model = Model::new([u64::MAX; BLOCKS], quiet());
+        model.front.relist(1);
+        let other = {
+            let model = Arc::clone(&model);
+            // Out of the second block: the first is taken whole and put back.
+            thread::spawn(move || {
+                if let Some(page) = model.front.take_run(2, 0) {
+                    assert_eq!(model.front.free_run(page, 2), Some(Ok(())));
+                }
+            })
+        };
+        let taken = model.front.take_whole(0);
+        other.join().expect("it did not fail");
+        if taken {
+            assert_eq!(model.free_pages(), []);
+        } else {
+            assert_eq!(model.free_pages().len(), CHUNK as usize);
+            assert_eq!(model.front.full.first(), Some(0), "it would never go back");
+        }
+    });
+}
+
+#[test]
+fn a_chunk_with_a_claimed_page_does_not_go_back() {
+    explore(|| {
+        let model = Model::new([u64::MAX; BLOCKS], ready());
+        model.front.ready[0].set(0);
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || model.take(model.place(1)))
+        };
+        let returned = model.front.take_whole(0);
+        let page = other.join().expect("it did not fail");
+        assert!(returned != page.is_some());
+        let left = model.free_pages().len() as u32;
+        assert_eq!(left, if returned { 0 } else { CHUNK - 1 });
+    });
+}
+
+#[test]
+fn a_run_and_a_page_of_one_block_do_not_overlap() {
+    explore(|| {
+        let model = Model::new([0b111, 0], State::owned(0, 0));
+        model.front.relist(0);
+        let place = model.place(0);
+        place
+            .hoard
+            .store(Hoard::new(0, 0, false).0, Ordering::SeqCst);
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || model.front.take_run(2, 0))
+        };
+        let page = model.take(place);
+        let run = other.join().expect("it did not fail");
+        let mut pages = model.free_pages();
+        pages.extend(page);
+        pages.extend(run.into_iter().flat_map(|first| [first, first + 1]));
+        pages.sort_unstable();
+        assert_eq!(pages, [0, 1, 2]);
+    });
+}
+
+#[test]
+fn a_hint_that_is_set_while_another_is_cleared_is_found() {
+    explore(|| {
+        let memory: Vec<AtomicU64> = (0..words_for(128)).map(|_| AtomicU64::new(0)).collect();
+        let memory: &'static [AtomicU64] = Box::leak(memory.into_boxed_slice());
+        let mut rest = memory;
+        let hints = Arc::new(Hints::new(&mut rest, 128).expect("enough words"));
+        hints.set(70);
+        let other = {
+            let hints = Arc::clone(&hints);
+            thread::spawn(move || hints.clear(70))
+        };
+        hints.set(71);
+        other.join().expect("it did not fail");
+        assert_eq!(hints.first(), Some(71));
+    });
+}
