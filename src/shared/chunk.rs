@@ -146,7 +146,7 @@ impl<'m> Front<'m> {
         }
     }
 
-    fn freed_of_nobody(&self, state: State, block: u32, word: u64, bit: u64) {
+    pub(super) fn freed_of_nobody(&self, state: State, block: u32, word: u64, bit: u64) {
         let chunk = block / BLOCKS as u32;
         let is_ready = state.is_ready(state.group());
         let beside = (word << 1 | word >> 1) & bit != 0;
@@ -170,7 +170,11 @@ impl<'m> Front<'m> {
         let Some(word) = self.word(block).filter(|_| state.is_front()) else {
             return;
         };
-        let bin = bin_of(longest_run(word.load(Ordering::SeqCst)));
+        let free = word.load(Ordering::SeqCst);
+        if free & (free >> 1) == 0 {
+            return;
+        }
+        let bin = bin_of(longest_run(free));
         let bins = self.bins.get(state.group());
         if let Some(hints) = bins.and_then(|bins| bins.get(bin?)) {
             hints.set(block);

@@ -295,26 +295,29 @@ impl<'m> Front<'m> {
         }
     }
 
-    /// Frees one page of a chunk that some CPU owns and out of which no runs were
-    /// handed; says no, and changes nothing, if it is anything else, or not in
-    /// use. Nothing is to be listed then.
+    /// Frees one page of a chunk out of which no runs were handed, if nothing is
+    /// in the way; says no, and changes nothing, if something is: it is not in
+    /// use, or the treap's, or was changed by another CPU at the same time.
     #[inline]
-    pub(super) fn free_owned(&self, page: u32) -> bool {
+    pub(super) fn free_plain(&self, page: u32) -> bool {
         let (Some(state), Some(word)) = (
             self.states.get((page / CHUNK) as usize),
             self.word(page / BLOCK),
         ) else {
             return false;
         };
-        let before = state.load(Ordering::Relaxed);
-        let owner = State(before).owner_if_plain();
-        if owner.is_none_or(|owner| self.hoard_of(owner).holds(page)) {
+        let before = State(state.load(Ordering::Relaxed));
+        if !before.is_plain() {
+            return false;
+        }
+        if let Some(owner) = before.owner()
+            && self.hoard_of(owner).holds(page)
+        {
             return false;
         }
         let bit = 1 << (page % BLOCK);
         let free = word.load(Ordering::Relaxed);
-        // A word without a free page is looked at more closely.
-        if free & bit != 0 || free == 0 {
+        if free & bit != 0 {
             return false;
         }
         // As `free_page`.
@@ -322,9 +325,16 @@ impl<'m> Front<'m> {
         if freed.is_err() {
             return false;
         }
-        if state.load(Ordering::SeqCst) != before {
-            self.freed(page / BLOCK, free | bit, bit);
+        let after = State(state.load(Ordering::SeqCst));
+        if after.owner().is_some() {
+            return true;
         }
+        // Its chunk went back to the treap meanwhile if it was free before.
+        if free == 0 && !after.is_front() {
+            word.fetch_and(!bit, Ordering::SeqCst);
+            return false;
+        }
+        self.freed_of_nobody(after, page / BLOCK, free | bit, bit);
         true
     }
 

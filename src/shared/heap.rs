@@ -296,7 +296,7 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
     #[inline]
     pub fn free(&self, range: PageRange) -> Result<(), FreeError> {
         let tier = self.tier.get().ok_or(FreeError::Outside)?;
-        if range.count() == ONE && tier.front.free_owned(range.start().number()) {
+        if range.count() == ONE && tier.front.free_plain(range.start().number()) {
             return Ok(());
         }
         self.free_otherwise(tier, range)

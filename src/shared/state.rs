@@ -60,14 +60,10 @@ impl State {
         }
     }
 
-    /// Returns the hoard that owns it, if no runs were handed out of it.
+    /// Returns whether the front tier hands out its pages, and only one by one.
     #[inline]
-    pub(super) const fn owner_if_plain(self) -> Option<u32> {
-        if self.0 & (FRONT | OWNED | RUNS) == FRONT | OWNED {
-            Some((self.0 >> OWNER) as u32)
-        } else {
-            None
-        }
+    pub(super) const fn is_plain(self) -> bool {
+        self.0 & (FRONT | RUNS) == FRONT
     }
 
     /// Returns whether a CPU may claim it, for pages of `group`.
