@@ -14,6 +14,7 @@ pub mod books;
 pub mod live;
 pub mod pass;
 pub mod picture;
+pub mod resident;
 pub mod timing;
 pub mod trace;
 
@@ -26,7 +27,6 @@ mod patience;
 mod plan;
 mod progress;
 mod report;
-mod resident;
 mod run;
 mod witness;
 

@@ -8,7 +8,7 @@ use std::hint::black_box;
 
 /// Returns a table of `len` entries, every one of them written.
 #[must_use]
-pub(crate) fn table<T: Clone>(value: T, len: usize) -> Vec<T> {
+pub fn table<T: Clone>(value: T, len: usize) -> Vec<T> {
     // The compiler must not see that the value may be all zeroes: it would
     // ask for zeroed memory then, and write nothing.
     vec![black_box(value); len]
@@ -16,7 +16,7 @@ pub(crate) fn table<T: Clone>(value: T, len: usize) -> Vec<T> {
 
 /// Returns an empty table with room for `len` entries, in memory already.
 #[must_use]
-pub(crate) fn room<T: Clone>(value: T, len: usize) -> Vec<T> {
+pub fn room<T: Clone>(value: T, len: usize) -> Vec<T> {
     let mut table = table(value, len);
     table.clear();
     table

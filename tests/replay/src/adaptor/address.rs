@@ -34,6 +34,15 @@ impl<H: Heap> PageRuns for ByAddress<H> {
         }
     }
 
+    #[inline]
+    fn alloc_aligned(&mut self, pages: PageCount, align: PageCount) -> Result<PageRange, Denied> {
+        let bytes = self.window.geometry().bytes(align);
+        match self.heap.alloc_aligned(pages, bytes) {
+            Ok(span) => Ok(span.range()),
+            Err(error) => Err(Denied::Alloc(error)),
+        }
+    }
+
     fn start(&self, block: PageRange) -> Page {
         block.start()
     }

@@ -79,6 +79,16 @@ impl PageRuns for Buddy {
         }
     }
 
+    /// A block is aligned to its own length, which serves any smaller alignment.
+    /// A larger one would need blocks that do not know their length.
+    #[inline]
+    fn alloc_aligned(&mut self, pages: PageCount, align: PageCount) -> Result<PageRange, Denied> {
+        if align > pages {
+            return Err(Denied::Unsupported);
+        }
+        self.alloc(pages)
+    }
+
     fn start(&self, block: PageRange) -> Page {
         block.start()
     }

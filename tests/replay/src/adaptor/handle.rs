@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use spanheap::{FreeError, Page, PageCount, PageRange, Span};
+use spanheap::{FreeError, Geometry, Page, PageCount, PageRange, Span};
 
 use super::{Denied, Heap, OverHeap, PageRuns};
 
@@ -14,6 +14,7 @@ use super::{Denied, Heap, OverHeap, PageRuns};
 #[derive(Debug)]
 pub struct ByHandle<H> {
     heap: H,
+    geometry: Geometry,
     /// What remains of blocks of which a part was freed, by first page.
     rest: BTreeMap<u32, Span>,
 }
@@ -21,9 +22,11 @@ pub struct ByHandle<H> {
 impl<H: Heap> ByHandle<H> {
     /// Drives `heap`.
     #[must_use]
-    pub const fn new(heap: H) -> Self {
+    pub fn new(heap: H) -> Self {
+        let geometry = heap.window().geometry();
         Self {
             heap,
+            geometry,
             rest: BTreeMap::new(),
         }
     }
@@ -35,6 +38,13 @@ impl<H: Heap> PageRuns for ByHandle<H> {
     #[inline]
     fn alloc(&mut self, pages: PageCount) -> Result<Span, Denied> {
         self.heap.alloc(pages).map_err(Denied::Alloc)
+    }
+
+    #[inline]
+    fn alloc_aligned(&mut self, pages: PageCount, align: PageCount) -> Result<Span, Denied> {
+        let bytes = self.geometry.bytes(align);
+        let span = self.heap.alloc_aligned(pages, bytes);
+        span.map_err(Denied::Alloc)
     }
 
     fn start(&self, block: Span) -> Page {

@@ -28,6 +28,8 @@ use spanheap::{
 };
 use thiserror::Error;
 
+use crate::trace::Class;
+
 /// Why an allocator did not do what a trace asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Denied {
@@ -40,6 +42,9 @@ pub enum Denied {
     /// The peer has no block that is large enough.
     #[error("no block is large enough")]
     Exhausted,
+    /// The allocator has no verb for this.
+    #[error("it has no verb for this")]
+    Unsupported,
 }
 
 /// An allocator of runs of pages.
@@ -53,6 +58,34 @@ pub trait PageRuns {
     ///
     /// If there is none.
     fn alloc(&mut self, pages: PageCount) -> Result<Self::Block, Denied>;
+
+    /// Hands out a run of `pages` pages for what `class` says. An allocator that
+    /// does not tell classes apart hands out any.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    #[inline]
+    fn alloc_for(&mut self, pages: PageCount, class: Class) -> Result<Self::Block, Denied> {
+        let _ = class;
+        self.alloc(pages)
+    }
+
+    /// Hands out a run of `pages` pages, whose first page's number is a multiple
+    /// of `align`, a power of two.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or the allocator does not align.
+    #[inline]
+    fn alloc_aligned(
+        &mut self,
+        pages: PageCount,
+        align: PageCount,
+    ) -> Result<Self::Block, Denied> {
+        let _ = (pages, align);
+        Err(Denied::Unsupported)
+    }
 
     /// Returns a block's first page.
     fn start(&self, block: Self::Block) -> Page;
@@ -81,6 +114,12 @@ pub trait Heap {
     ///
     /// As there.
     fn alloc(&mut self, pages: PageCount) -> Result<Span, AllocError>;
+    /// See [`spanheap::Request::aligned`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`spanheap::PageHeap::alloc`].
+    fn alloc_aligned(&mut self, pages: PageCount, bytes: u64) -> Result<Span, AllocError>;
     /// See [`spanheap::PageHeap::free`].
     ///
     /// # Errors

@@ -24,6 +24,11 @@ impl PageRuns for Null {
         PageRange::new(Page::new(self.next), pages).ok_or(Denied::Exhausted)
     }
 
+    #[inline]
+    fn alloc_aligned(&mut self, pages: PageCount, _: PageCount) -> Result<PageRange, Denied> {
+        self.alloc(pages)
+    }
+
     fn start(&self, block: PageRange) -> Page {
         block.start()
     }

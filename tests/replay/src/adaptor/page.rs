@@ -2,7 +2,7 @@
 
 use spanheap::{
     AllocError, Backing, Budget, FreeError, Inconsistency, PageCount, PageHeap, PageRange, Release,
-    Span, SpanInfo, Stats, Window,
+    Request, Span, SpanInfo, Stats, Window,
 };
 
 use super::Heap;
@@ -10,6 +10,10 @@ use super::Heap;
 impl<B: Backing> Heap for PageHeap<'_, B> {
     fn alloc(&mut self, pages: PageCount) -> Result<Span, AllocError> {
         PageHeap::alloc(self, pages)
+    }
+
+    fn alloc_aligned(&mut self, pages: PageCount, bytes: u64) -> Result<Span, AllocError> {
+        PageHeap::alloc(self, Request::pages(pages).aligned(bytes))
     }
 
     fn free(&mut self, span: Span) -> Result<(), FreeError> {
