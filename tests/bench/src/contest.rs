@@ -1,104 +1,355 @@
-//! The rounds: in each, every contender does all works once.
+//! The rounds: in each, every contender does every work once.
 //!
-//! Whatever slows the machine down for a while meets them all, and the ratios
-//! are made within a round.
+//! Whatever slows the machine down for a while meets them all. The first round
+//! warms up and is not counted; what would take too long shows there, and is
+//! not tried again. Then the same works run under check, which also counts
+//! what does not depend on time; then the rounds that are timed.
 
-use serde::Serialize;
-use spanheap::{Geometry, LockedHeap, PageCount, PageHeap, Residency};
-use spanheap_replay::adaptor::{Buddy, ByAddress, ByHandle, Null, PageRuns};
-use spanheap_replay::books::{Books, Nothing, window};
+use std::collections::BTreeMap;
 
-use crate::work::{Work, all};
+use spanheap_replay::adaptor::PageRuns;
+use spanheap_replay::resident;
 
-/// Who does the works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Contender {
-    /// No allocator: the harness itself.
-    Null,
-    /// `PageHeap`, freed by handle.
-    PageHeap,
-    /// `PageHeap`, freed by address.
-    PageHeapByAddress,
-    /// `LockedHeap`, freed by handle.
-    LockedHeap,
-    /// `buddy_system_allocator`'s `FrameAllocator`.
-    Buddy,
+use crate::adaptor::{About, Contender, Ground, Shareable, Side, Visitor, each};
+use crate::check::{Checked, Claims};
+use crate::figure::Figure;
+use crate::meter::{Effort, Meter, Mode, Stop};
+use crate::results::{Check, Place, Results, Trouble};
+use crate::work::mixed::SEEDS;
+use crate::work::play::{self, Recording};
+use crate::work::{Work, bulk, half, hot, huge, mixed, set_up, threads};
+
+/// A place, and what is done there.
+#[derive(Debug)]
+pub struct Job {
+    /// Where.
+    pub place: Place,
+    /// The pages.
+    pub ground: Ground,
+    /// The trace, if the place is one.
+    pub recording: Option<Recording>,
+    /// What.
+    pub works: Vec<Work>,
 }
 
-impl Contender {
-    /// All contenders, in the order of the table's columns.
-    pub const ALL: [Self; 5] = [
-        Self::Null,
-        Self::PageHeap,
-        Self::PageHeapByAddress,
-        Self::LockedHeap,
-        Self::Buddy,
-    ];
+/// How it is done, and by whom.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Rounds that are counted, after one that warms up.
+    pub rounds: usize,
+    /// How much a run does.
+    pub effort: Effort,
+    /// Whether peers behind a lock also do what they do without.
+    pub all_locked: bool,
+    /// The names of the contenders; empty: all.
+    pub contenders: Vec<String>,
+}
 
-    /// Returns what stands over its column of the table.
+impl Terms {
+    /// Returns whether a contender takes part.
     #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::PageHeap => "PageHeap",
-            Self::PageHeapByAddress => "by address",
-            Self::LockedHeap => "LockedHeap",
-            Self::Buddy => "buddy",
+    pub fn takes_part(&self, about: &About) -> bool {
+        self.contenders.is_empty() || self.contenders.iter().any(|name| name == about.name)
+    }
+}
+
+/// Runs all jobs; `begins` hears of each round.
+pub fn run(jobs: &[Job], terms: &Terms, mut begins: impl FnMut(&Place, Lap)) -> Results {
+    let mut results = Results::default();
+    for job in jobs {
+        let mut least = BTreeMap::new();
+        let rounds = (0..terms.rounds).map(Lap::Round);
+        for lap in [Lap::WarmUp, Lap::Check].into_iter().chain(rounds) {
+            begins(&job.place, lap);
+            for &work in &job.works {
+                each(&mut Turn {
+                    job,
+                    terms,
+                    work,
+                    lap,
+                    results: &mut results,
+                    least: &mut least,
+                });
+            }
+        }
+        for (_, (about, least)) in least {
+            for (figure, ns) in play::distribution(&least) {
+                results.sample(&job.place, figure, about, 0, ns);
+            }
+        }
+    }
+    results
+}
+
+/// What a lap is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lap {
+    /// To warm up.
+    WarmUp,
+    /// To check results.
+    Check,
+    /// To be timed, for the round of this number.
+    Round(usize),
+}
+
+/// Everyone's turn at one work.
+struct Turn<'t> {
+    job: &'t Job,
+    terms: &'t Terms,
+    work: Work,
+    lap: Lap,
+    results: &'t mut Results,
+    /// The least time of each operation of the trace, by contender.
+    least: &'t mut BTreeMap<&'static str, (About, Vec<u32>)>,
+}
+
+impl Visitor for Turn<'_> {
+    fn owned<C: Contender>(&mut self) {
+        if self.work.is_shared() || !self.may(C::ABOUT) {
+            return;
+        }
+        self.turn(C::ABOUT, alone::<C>);
+    }
+
+    fn shared<C: Shareable>(&mut self) {
+        if !self.may(C::ABOUT) {
+            return;
+        }
+        if self.work.is_shared() {
+            self.turn(C::ABOUT, together::<C>);
+        } else {
+            self.turn(C::ABOUT, alone::<C>);
         }
     }
 }
 
-/// One round: nanoseconds by contender and work, in the order of both `ALL`s.
-pub type Round = [[f64; Work::ALL.len()]; Contender::ALL.len()];
-
-/// Runs `rounds` rounds over a range of `pages` pages, after one that warms up.
-///
-/// # Errors
-///
-/// What went wrong, in words: the range is too large for books, or an
-/// allocator refused.
-pub fn run(pages: PageCount, rounds: u32) -> Result<Vec<Round>, String> {
-    let window = window(Geometry::SMALL_PAGES, pages).ok_or("the range is too large")?;
-    // Every other page may be in use: a slot for each page is always enough.
-    let mut books = Books::new(&window, pages.get(), 1).ok_or("the range is too large")?;
-    let mut results = Vec::new();
-    for _ in 0..=rounds {
-        let mut round = Round::default();
-        for (contender, times) in Contender::ALL.into_iter().zip(&mut round) {
-            *times = lap(contender, pages, &mut books)?;
-        }
-        results.push(round);
-    }
-    results.remove(0);
-    Ok(results)
+/// One run of one contender at one work.
+struct Run<'r> {
+    job: &'r Job,
+    work: Work,
+    seed: u64,
+    claims: Option<&'r Claims>,
+    least: Option<&'r mut [u32]>,
 }
 
-fn lap(contender: Contender, pages: PageCount, books: &mut Books) -> Result<[f64; 4], String> {
-    let window = window(Geometry::SMALL_PAGES, pages).ok_or("the range is too large")?;
-    let range = spanheap::PageRange::new(spanheap::Page::new(0), pages).ok_or("no pages")?;
-    let page_heap = |books| -> Result<_, String> {
-        let mut heap = PageHeap::new(window, books, Nothing).map_err(|why| why.to_string())?;
-        // SAFETY: numbers of no memory; nobody touches anything.
-        unsafe { heap.add_region(range, Residency::Resident) }.map_err(|why| why.to_string())?;
-        Ok(heap)
+impl Turn<'_> {
+    /// Returns whether a contender has a turn; if it cannot do the work, notes why.
+    fn may(&mut self, about: About) -> bool {
+        if !self.terms.takes_part(&about) {
+            return false;
+        }
+        let behind_lock = about.shared && about.side == Side::Peer;
+        let trace = self.job.recording.as_ref().map(|it| &it.trace);
+        let parted = trace.is_some_and(|trace| trace.counts.partial_frees > 0);
+        let why = match self.work {
+            Work::Mixed(_) | Work::Play if !about.runs => "single pages only",
+            Work::Huge if !about.aligns => "no alignment",
+            Work::Play if parted && !about.parts => "takes back whole blocks only",
+            Work::SetUp if behind_lock => "as without the lock",
+            Work::Mixed(_) | Work::Huge if behind_lock && !self.terms.all_locked => {
+                "without the lock only; --full has both"
+            }
+            _ => {
+                let first = self.work.figures()[0];
+                let cell = self.results.cell(&self.job.place, first, about.name);
+                // Whoever stopped at the warm-up does not get another turn.
+                let stopped = self.work.figures().into_iter().any(|figure| {
+                    let cell = self.results.cell(&self.job.place, figure, about.name);
+                    cell.is_some_and(|cell| matches!(cell.trouble, Some(Trouble::Stopped(_))))
+                });
+                return !stopped && cell.is_none_or(|cell| cell.trouble.is_none());
+            }
+        };
+        for figure in self.work.figures() {
+            let cell = self.results.cell_mut(&self.job.place, figure, about);
+            cell.trouble = Some(Trouble::Unable(why.into()));
+        }
+        false
+    }
+
+    fn turn(&mut self, about: About, go: impl Fn(Run<'_>, &mut Meter) -> Result<(), Stop>) {
+        match self.lap {
+            Lap::WarmUp => self.timed(about, 0, true, &go),
+            Lap::Round(round) => self.timed(about, round, false, &go),
+            Lap::Check if !about.remembers => {}
+            Lap::Check => match self.work {
+                Work::Mixed(_) => {
+                    for (round, seed) in SEEDS.into_iter().enumerate() {
+                        self.checked(about, round, seed, &go);
+                    }
+                }
+                _ => self.checked(about, 0, 0, &go),
+            },
+        }
+    }
+
+    fn timed(
+        &mut self,
+        about: About,
+        round: usize,
+        is_warm_up: bool,
+        go: &impl Fn(Run<'_>, &mut Meter) -> Result<(), Stop>,
+    ) {
+        let mut meter = Meter::new(Mode::Time, self.terms.effort);
+        let least = self.job.recording.as_ref().map(|it| {
+            let all = || (about, resident::table(u32::MAX, it.trace.ops.len()));
+            let least = self.least.entry(about.name).or_insert_with(all);
+            &mut *least.1
+        });
+        let run = Run {
+            job: self.job,
+            work: self.work,
+            seed: SEEDS[round % SEEDS.len()],
+            claims: None,
+            least,
+        };
+        let stop = go(run, &mut meter).err();
+        if stop.is_some() {
+            self.least.remove(about.name);
+        }
+        // Nothing else will be known of what stopped at the warm-up.
+        if !is_warm_up || stop.is_some() {
+            self.note(about, round, &meter, |figure| !figure.is_counted());
+        }
+        if let Some(stop) = stop {
+            self.stopped(about, &meter, &stop);
+        }
+    }
+
+    fn checked(
+        &mut self,
+        about: About,
+        round: usize,
+        seed: u64,
+        go: &impl Fn(Run<'_>, &mut Meter) -> Result<(), Stop>,
+    ) {
+        // What takes its time unchecked takes more under check.
+        let patience = self.terms.effort.patience * 10;
+        let effort = Effort {
+            patience,
+            ..self.terms.effort
+        };
+        let mut meter = Meter::new(Mode::Check, effort);
+        let claims = Claims::new(&self.job.ground);
+        let run = Run {
+            job: self.job,
+            work: self.work,
+            seed,
+            claims: Some(&claims),
+            least: None,
+        };
+        let stop = go(run, &mut meter).err();
+        if let (Work::Mixed(full), None) = (self.work, &stop) {
+            let lost = claims.taken() - claims.asked();
+            let part = 100.0 * lost as f64 / claims.taken().max(1) as f64;
+            meter.note(Figure::MixedWaste(full), part);
+            meter.note(Figure::MixedHuge(full), f64::from(claims.free_huge()));
+        }
+        self.note(about, round, &meter, Figure::is_counted);
+        if let Some(stop) = stop {
+            self.stopped(about, &meter, &stop);
+        }
+        let (faults, first) = claims.faults();
+        self.results.checks.push(Check {
+            contender: about.name,
+            figure: self.work.figures()[0],
+            place: self.job.place.to_string(),
+            blocks: claims.blocks(),
+            faults,
+            first: first.map(|fault| fault.to_string()),
+        });
+    }
+
+    fn note(&mut self, about: About, round: usize, meter: &Meter, wanted: fn(Figure) -> bool) {
+        for &(figure, value) in meter.taken().iter().filter(|(figure, _)| wanted(*figure)) {
+            self.results
+                .sample(&self.job.place, figure, about, round, value);
+        }
+    }
+
+    /// Notes why there is no more than was taken.
+    fn stopped(&mut self, about: About, meter: &Meter, stop: &Stop) {
+        for figure in self.work.figures() {
+            if !meter.taken().iter().any(|(taken, _)| *taken == figure) {
+                let cell = self.results.cell_mut(&self.job.place, figure, about);
+                cell.trouble = Some(Trouble::Stopped(stop.clone()));
+            }
+        }
+    }
+}
+
+/// One contender, alone.
+fn alone<C: Contender>(mut run: Run<'_>, meter: &mut Meter) -> Result<(), Stop> {
+    let ground = &run.job.ground;
+    if run.work == Work::SetUp {
+        return set_up::run::<C>(ground, meter);
+    }
+    if let (Some(least), Some(recording)) = (run.least.take(), &run.job.recording) {
+        let mut books = C::books(ground)?;
+        let mut runs = C::runs(&mut books, ground)?;
+        play::each(&recording.trace, &mut runs, least, meter)?;
+    }
+    let mut books = C::books(ground)?;
+    let runs = C::runs(&mut books, ground)?;
+    match run.claims {
+        None => run.with(&mut { runs }, meter),
+        Some(claims) => run.with(&mut Checked::new(runs, claims, C::ABOUT), meter),
+    }
+}
+
+/// One contender, on two threads.
+fn together<C: Shareable>(run: Run<'_>, meter: &mut Meter) -> Result<(), Stop> {
+    let ground = &run.job.ground;
+    let mut books = C::books(ground)?;
+    let runs = C::runs(&mut books, ground)?;
+    let handles = [0, 1].map(|thread| C::handle(&runs, thread));
+    match run.claims {
+        None => run.with_two(handles, meter),
+        Some(claims) => {
+            let checked = handles.map(|runs| Checked::new(runs, claims, C::ABOUT));
+            run.with_two(checked, meter)
+        }
+    }
+}
+
+impl Run<'_> {
+    fn with<R: PageRuns>(&self, runs: &mut R, meter: &mut Meter) -> Result<(), Stop> {
+        let (ground, pages) = (&self.job.ground, self.job.ground.pages());
+        match (self.work, &self.job.recording) {
+            (Work::Hot, _) => hot::run(runs, meter),
+            (Work::Bulk, _) => bulk::run(runs, pages, meter),
+            (Work::Half, _) => half::run(runs, pages, meter),
+            (Work::Mixed(full), _) => mixed::run(runs, pages, full, self.seed, meter),
+            (Work::Huge, _) => huge::run(runs, ground, meter),
+            (Work::Play, Some(recording)) => match self.claims {
+                None => play::time(&recording.trace, runs, meter),
+                Some(claims) => play::check(&recording.trace, runs, claims, meter),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    fn with_two<R>(&self, handles: [R; 2], meter: &mut Meter) -> Result<(), Stop>
+    where
+        R: PageRuns<Block: Send> + Send,
+    {
+        match self.work {
+            Work::PairTwo => threads::pair(handles, meter),
+            Work::RandomTwo => threads::random(handles, self.job.ground.pages(), meter),
+            Work::Pass => threads::pass(handles, meter),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Runs one contender at one work, with its instructions counted.
+pub(crate) fn count<C: Contender>(job: &Job, work: Work, meter: &mut Meter) -> Result<(), Stop> {
+    let run = Run {
+        job,
+        work,
+        seed: SEEDS[0],
+        claims: None,
+        least: None,
     };
-    match contender {
-        Contender::Null => works(Null::default(), pages),
-        Contender::PageHeap => works(ByHandle::new(page_heap(books.lend())?), pages),
-        Contender::PageHeapByAddress => works(ByAddress::new(page_heap(books.lend())?), pages),
-        Contender::LockedHeap => {
-            let heap = LockedHeap::new(window, books.lend(), Nothing);
-            let heap = heap.map_err(|why| why.to_string())?;
-            // SAFETY: numbers of no memory; nobody touches anything.
-            unsafe { heap.add_region(range, Residency::Resident) }
-                .map_err(|why| why.to_string())?;
-            works(ByHandle::new(heap), pages)
-        }
-        Contender::Buddy => works(Buddy::new(range), pages),
-    }
-}
-
-fn works<A: PageRuns>(mut runs: A, pages: PageCount) -> Result<[f64; 4], String> {
-    all(&mut runs, pages.get()).map_err(|why| why.to_string())
+    alone::<C>(run, meter)
 }

@@ -1,10 +1,26 @@
-//! Micro-benchmarks on page numbers: one allocator after the other, by turns.
+//! Holds `spanheap` against its peers, on page numbers and by turns.
 //!
-//! Three layers: [`work`] is what an allocator is asked to do, [`contest`] runs
-//! every contender once in each round, and [`table`] makes medians of the
-//! rounds, and of the ratios within them. The allocators stand behind the
-//! adaptors of `spanheap-replay`; no memory is behind the pages.
+//! From the bottom up: [`figure`] names what is measured; [`adaptor`] holds the
+//! contenders, a file each; [`meter`] runs a work's steps and times them;
+//! [`check`] sees that no page has two owners; [`work`] is what contenders are
+//! asked to do; [`contest`] runs the rounds; [`results`] keeps what came of
+//! them, and makes medians and ratios within a round; [`targets`] says what
+//! should come of them; [`table`] and [`picture`] show it. [`count`] has
+//! instructions counted instead of time.
+//!
+//! No memory is behind the pages: what is measured is the choice of pages and
+//! the books about them.
 
+pub mod adaptor;
+pub mod check;
 pub mod contest;
-pub mod table;
+// pub mod count;
+pub mod figure;
+pub mod memory;
+pub mod meter;
+// pub mod options;
+// pub mod picture;
+pub mod results;
+// pub mod table;
+// pub mod targets;
 pub mod work;

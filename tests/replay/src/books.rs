@@ -34,6 +34,11 @@ impl Books {
         self.bytes
     }
 
+    /// Lends them to their first heap, as they were made.
+    pub fn lend_new(&mut self) -> Metadata<'_> {
+        Metadata::new(&mut self.slots, &mut self.map)
+    }
+
     /// Makes them ready for another heap, and lends them to it.
     pub fn lend(&mut self) -> Metadata<'_> {
         self.slots.fill(Slot::VACANT);

@@ -1,0 +1,185 @@
+//! W8: a recorded trace, in a range of twice its peak.
+//!
+//! Three passes over the same operations: one for the time of all, one for the
+//! time of each, and one under check, which also samples the free huge pages
+//! after every event.
+//!
+//! What one operation takes is the least of what it took in all rounds. Every
+//! round is asked for the same, so that what is slow every time is the
+//! allocator's doing, and what is slow once is the machine's.
+
+use std::time::Instant;
+
+use spanheap_replay::adaptor::PageRuns;
+use spanheap_replay::resident;
+use spanheap_replay::trace::{Op, Trace};
+
+use crate::adaptor::{Ground, Unable};
+use crate::check::Claims;
+use crate::figure::Figure;
+use crate::meter::{Meter, Paced, Stop, finished, thread_ns};
+
+/// A trace, and the range that it is played in.
+#[derive(Debug)]
+pub struct Recording {
+    /// Its name.
+    pub name: String,
+    /// What was recorded.
+    pub trace: Trace,
+    /// The range.
+    pub ground: Ground,
+}
+
+impl Recording {
+    /// Plays `trace` in twice the pages that it needs at its peak.
+    ///
+    /// # Errors
+    ///
+    /// If these are too many.
+    pub fn new(name: String, trace: Trace) -> Result<Self, Unable> {
+        let pages = trace.header.peak_live_pages.max(1).saturating_mul(2);
+        let pages = u32::try_from(pages).map_err(|_| Unable::TooLarge)?;
+        // Two for each block or piece: itself, and what is free beside it.
+        let spans = trace.peak_pieces.saturating_mul(2);
+        let spans = spans.saturating_add(pages / 64 + 64);
+        let ground = Ground::new(pages, trace.page_bytes(), spans)?;
+        Ok(Self {
+            name,
+            trace,
+            ground,
+        })
+    }
+}
+
+/// How often a pass looks at the clock.
+const BATCH: usize = 1024;
+
+/// Plays all of a trace, and tells `after` of each event; returns how far it
+/// came, and how much was refused.
+#[inline]
+fn play<R: PageRuns>(
+    trace: &Trace,
+    runs: &mut R,
+    until: Instant,
+    mut after: impl FnMut(usize),
+) -> (Paced, u32) {
+    let mut table: Vec<Option<R::Block>> = resident::table(None, trace.seats as usize);
+    let (mut done, mut refused) = (0, 0);
+    while done < trace.ops.len() {
+        let end = trace.ops.len().min(done + BATCH);
+        for (index, op) in trace.ops[done..end].iter().enumerate() {
+            let good = match *op {
+                Op::Alloc { seat, pages, class } => {
+                    let block = runs.alloc_for(pages, class);
+                    let good = block.is_ok();
+                    table[seat.index()] = block.ok();
+                    good
+                }
+                Op::Free { seat } => match table[seat.index()].take() {
+                    Some(block) => runs.free(block).is_ok(),
+                    None => true,
+                },
+                Op::FreePart { seat, part } => match table[seat.index()] {
+                    Some(block) => runs.free_part(block, trace.part(part)).is_ok(),
+                    None => true,
+                },
+            };
+            refused += u32::from(!good);
+            after(done + index);
+        }
+        done = end;
+        if Instant::now() >= until {
+            break;
+        }
+    }
+    let paced = Paced {
+        steps: done as u32,
+        operations: done as u64,
+    };
+    (paced, refused)
+}
+
+fn late(done: Paced, trace: &Trace, took: u64) -> Result<(), Stop> {
+    let what = || Figure::Event.to_string();
+    finished(what, done, trace.ops.len() as u32, took)
+}
+
+/// Times all of a trace.
+///
+/// # Errors
+///
+/// If it takes too long.
+#[inline(never)]
+pub fn time<R: PageRuns>(trace: &Trace, runs: &mut R, meter: &mut Meter) -> Result<(), Stop> {
+    let begin = thread_ns();
+    let (done, _) = play(trace, runs, meter.until(), |_| {});
+    let took = thread_ns() - begin;
+    late(done, trace, took)?;
+    meter.note(Figure::Event, done.ns(took));
+    Ok(())
+}
+
+/// Times each operation of a trace, and keeps in `least` what is less.
+///
+/// # Errors
+///
+/// If it takes too long.
+#[inline(never)]
+pub fn each<R: PageRuns>(
+    trace: &Trace,
+    runs: &mut R,
+    least: &mut [u32],
+    meter: &Meter,
+) -> Result<(), Stop> {
+    let begin = thread_ns();
+    let mut last = Instant::now();
+    let (done, _) = play(trace, runs, meter.until(), |index| {
+        let took = last.elapsed().as_nanos().min(u128::from(u32::MAX)) as u32;
+        least[index] = least[index].min(took);
+        last = Instant::now();
+    });
+    late(done, trace, thread_ns() - begin)
+}
+
+/// Plays a trace under check.
+///
+/// # Errors
+///
+/// If it takes too long.
+pub fn check<R: PageRuns>(
+    trace: &Trace,
+    runs: &mut R,
+    claims: &Claims,
+    meter: &mut Meter,
+) -> Result<(), Stop> {
+    let mut sum = 0;
+    let begin = thread_ns();
+    let (done, refused) = play(trace, runs, meter.until(), |_| {
+        sum += u64::from(claims.free_huge());
+    });
+    late(done, trace, thread_ns() - begin)?;
+    meter.note(Figure::EventRefused, f64::from(refused));
+    let mean = sum as f64 / trace.ops.len().max(1) as f64;
+    meter.note(Figure::EventHugeMean, mean);
+    meter.note(Figure::EventHugeEnd, f64::from(claims.free_huge()));
+    Ok(())
+}
+
+/// Returns the figures of the distribution of `least`, the operations' times.
+#[must_use]
+pub fn distribution(least: &[u32]) -> Vec<(Figure, f64)> {
+    let mut sorted = least.to_vec();
+    sorted.sort_unstable();
+    // Nearest rank: so many of `of` take no longer.
+    let rank = |part: usize, of: usize| {
+        let rank = (sorted.len() * part).div_ceil(of).max(1);
+        f64::from(*sorted.get(rank - 1).unwrap_or(&0))
+    };
+    vec![
+        (Figure::EventP50, rank(1, 2)),
+        (Figure::EventP99, rank(99, 100)),
+        (Figure::EventP999, rank(999, 1000)),
+        (Figure::EventP9999, rank(9999, 10_000)),
+        (Figure::EventMost, rank(1, 1)),
+    ]
+}
