@@ -149,7 +149,9 @@ impl Claims {
     /// Notes that a block was handed out; whether all of it lies in the range.
     fn claim(&self, start: u32, asked: u32, taken: u32) -> bool {
         self.blocks.fetch_add(1, ALONE);
-        let inside = start.checked_add(taken).is_some_and(|end| end <= self.pages);
+        let inside = start
+            .checked_add(taken)
+            .is_some_and(|end| end <= self.pages);
         if !inside {
             self.fault(Fault::Outside {
                 start,

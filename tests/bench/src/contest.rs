@@ -6,6 +6,7 @@
 //! what does not depend on time; then the rounds that are timed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use spanheap_replay::adaptor::PageRuns;
 use spanheap_replay::resident;
@@ -90,6 +91,16 @@ pub enum Lap {
     Check,
     /// To be timed, for the round of this number.
     Round(usize),
+}
+
+impl fmt::Display for Lap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WarmUp => f.write_str("warming up"),
+            Self::Check => f.write_str("checking results"),
+            Self::Round(round) => write!(f, "round {}", round + 1),
+        }
+    }
 }
 
 /// Everyone's turn at one work.

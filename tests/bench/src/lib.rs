@@ -14,13 +14,13 @@
 pub mod adaptor;
 pub mod check;
 pub mod contest;
-// pub mod count;
+pub mod count;
 pub mod figure;
 pub mod memory;
 pub mod meter;
-// pub mod options;
-// pub mod picture;
+pub mod options;
+pub mod picture;
 pub mod results;
-// pub mod table;
-// pub mod targets;
+pub mod table;
+pub mod targets;
 pub mod work;

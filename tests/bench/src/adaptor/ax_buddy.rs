@@ -47,8 +47,7 @@ impl Contender for AxBuddy {
         let mut buddy = BuddyAllocator::new();
         // SAFETY: the region is mapped and writable, and outlives the
         // allocator, which borrows its owner.
-        unsafe { buddy.init(books.bytes()) }
-            .map_err(|why| Unable::SetUp(format!("{why:?}")))?;
+        unsafe { buddy.init(books.bytes()) }.map_err(|why| Unable::SetUp(format!("{why:?}")))?;
         match buddy.section(0) {
             Some(all) if all.start == heap && all.total_pages == pages => {}
             found => return Err(Unable::SetUp(format!("it manages {found:?}"))),
@@ -168,7 +167,8 @@ impl PageRuns for Pages<'_> {
     #[inline]
     fn free(&mut self, block: PageRange) -> Result<(), Denied> {
         let address = self.heap + block.start().number() as usize * PAGE;
-        self.buddy.dealloc_pages(address, block.count().get() as usize);
+        self.buddy
+            .dealloc_pages(address, block.count().get() as usize);
         Ok(())
     }
 

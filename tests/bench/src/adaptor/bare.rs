@@ -88,7 +88,9 @@ impl PageRuns for Claims<'_> {
                     Ordering::Acquire,
                     Ordering::Relaxed,
                 ) {
-                    Ok(_) => return PageRange::new(Page::new(page), pages).ok_or(Denied::Exhausted),
+                    Ok(_) => {
+                        return PageRange::new(Page::new(page), pages).ok_or(Denied::Exhausted);
+                    }
                     Err(now) => seen = now,
                 }
             }
@@ -110,12 +112,8 @@ impl PageRuns for Claims<'_> {
                 return Err(Denied::Exhausted);
             }
             // Partner: the acquire in `alloc`.
-            match word.compare_exchange_weak(
-                seen,
-                seen | bit,
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
+            match word.compare_exchange_weak(seen, seen | bit, Ordering::Release, Ordering::Relaxed)
+            {
                 Ok(_) => break,
                 Err(now) => seen = now,
             }

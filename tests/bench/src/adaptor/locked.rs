@@ -45,7 +45,10 @@ where
     C: Contender,
     for<'b> C::Runs<'b>: Send,
 {
-    fn handle<'r, 'b>(runs: &'r Self::Runs<'b>, _: u32) -> impl PageRuns<Block = <C::Runs<'b> as PageRuns>::Block> + Send {
+    fn handle<'r, 'b>(
+        runs: &'r Self::Runs<'b>,
+        _: u32,
+    ) -> impl PageRuns<Block = <C::Runs<'b> as PageRuns>::Block> + Send {
         runs
     }
 }

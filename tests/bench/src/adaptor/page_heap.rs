@@ -55,10 +55,7 @@ pub(super) fn books(ground: &Ground) -> Result<Books, Unable> {
     Books::new(&ground.window(), ground.spans(), ground.grain()).ok_or(Unable::TooLarge)
 }
 
-fn page_heap<'b>(
-    books: &'b mut Books,
-    ground: &Ground,
-) -> Result<PageHeap<'b, Nothing>, Unable> {
+fn page_heap<'b>(books: &'b mut Books, ground: &Ground) -> Result<PageHeap<'b, Nothing>, Unable> {
     let set_up = |why: &dyn ToString| Unable::SetUp(why.to_string());
     let heap = PageHeap::new(ground.window(), books.lend_new(), Nothing);
     let mut heap = heap.map_err(|why| set_up(&why))?;

@@ -47,7 +47,14 @@ pub fn prepare<R: PageRuns>(
 pub fn run<R: PageRuns>(runs: &mut R, pages: u32, meter: &mut Meter) -> Result<(), Stop> {
     let mut blocks = prepare(runs, pages, meter)?;
     let mut random = Rng::with_seed(4);
-    pairs(runs, &mut blocks, &mut random, meter, Figure::Random, Figure::Lifo)?;
+    pairs(
+        runs,
+        &mut blocks,
+        &mut random,
+        meter,
+        Figure::Random,
+        Figure::Lifo,
+    )?;
     let turned = blocks.len() as u32 * TURNS;
     meter.prepare("replacing the live pages", turned, |_| {
         swap(runs, &mut blocks, &mut random)
@@ -65,9 +72,7 @@ fn pairs<R: PageRuns>(
     lifo: Figure,
 ) -> Result<(), Stop> {
     let pairs = meter.pairs();
-    meter.measure(at_random, pairs, |_| {
-        swap(runs, blocks, random).map(|()| 1)
-    })?;
+    meter.measure(at_random, pairs, |_| swap(runs, blocks, random).map(|()| 1))?;
     let last = blocks.last_mut().ok_or(Denied::Exhausted)?;
     meter.measure(lifo, pairs, |_| {
         runs.free(*last)?;

@@ -1,7 +1,5 @@
 //! W1: hot pages, which come back at once.
 
-use std::hint::black_box;
-
 use spanheap_replay::adaptor::PageRuns;
 
 use super::{ONE, room};
@@ -19,7 +17,7 @@ const DEPTH: u32 = 64;
 pub fn run<R: PageRuns>(runs: &mut R, meter: &mut Meter) -> Result<(), Stop> {
     let pairs = meter.pairs();
     meter.measure(Figure::Pair, pairs, |_| {
-        let block = black_box(runs.alloc(ONE)?);
+        let block = runs.alloc(ONE)?;
         runs.free(block)?;
         Ok(1)
     })?;

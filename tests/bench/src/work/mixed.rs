@@ -57,9 +57,7 @@ pub fn run<R: PageRuns>(
         let size = sizes[index as usize % SIZES];
         live.step(runs, u32::from(size), mark)
     };
-    meter.prepare("filling the range", fills, |index| {
-        step(index).map(|_| ())
-    })?;
+    meter.prepare("filling the range", fills, |index| step(index).map(|_| ()))?;
     let steps = fills * TURNS;
     let mut refused = 0;
     meter.measure(Figure::Mixed(full), steps, |index| {

@@ -4,7 +4,7 @@
 //! thread does: two threads that are not in each other's way take what one
 //! takes alone.
 
-use std::hint::{black_box, spin_loop};
+use std::hint::spin_loop;
 use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
@@ -33,7 +33,7 @@ pub fn pair<R: PageRuns + Send>(handles: [R; 2], meter: &mut Meter) -> Result<()
     let [one, two] = handles.map(|mut runs| {
         move || {
             paced(until, pairs, &mut |_| {
-                let block = black_box(runs.alloc(ONE)?);
+                let block = runs.alloc(ONE)?;
                 runs.free(block)?;
                 Ok(1)
             })

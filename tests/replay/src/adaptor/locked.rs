@@ -22,7 +22,11 @@ macro_rules! heap {
                 LockedHeap::free(self, span)
             }
 
-            fn free_part(&mut self, span: Span, part: PageRange) -> Result<[Option<Span>; 2], FreeError> {
+            fn free_part(
+                &mut self,
+                span: Span,
+                part: PageRange,
+            ) -> Result<[Option<Span>; 2], FreeError> {
                 LockedHeap::free_part(self, span, part).map(|rest| [rest.low, rest.high])
             }
 

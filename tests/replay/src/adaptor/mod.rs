@@ -78,11 +78,7 @@ pub trait PageRuns {
     ///
     /// If there is none, or the allocator does not align.
     #[inline]
-    fn alloc_aligned(
-        &mut self,
-        pages: PageCount,
-        align: PageCount,
-    ) -> Result<Self::Block, Denied> {
+    fn alloc_aligned(&mut self, pages: PageCount, align: PageCount) -> Result<Self::Block, Denied> {
         let _ = (pages, align);
         Err(Denied::Unsupported)
     }
