@@ -59,6 +59,8 @@ pub enum Figure {
     EventRefused,
     /// W8: wholly free huge pages, the mean over the events.
     EventHugeMean,
+    /// W8: the same, the mean over the trace's time.
+    EventHugeTime,
     /// W8: the same at the end.
     EventHugeEnd,
     /// W8: half of the operations take less.
@@ -105,6 +107,7 @@ impl Figure {
             Self::Event
             | Self::EventRefused
             | Self::EventHugeMean
+            | Self::EventHugeTime
             | Self::EventHugeEnd
             | Self::EventP50
             | Self::EventP99
@@ -122,6 +125,7 @@ impl Figure {
             | Self::MixedHuge(_)
             | Self::EventRefused
             | Self::EventHugeMean
+            | Self::EventHugeTime
             | Self::EventHugeEnd => Unit::Count,
             Self::MixedWaste(_) | Self::HugeHad => Unit::Percent,
             Self::Books | Self::BooksHalf => Unit::Bytes,
@@ -141,8 +145,26 @@ impl Figure {
                 | Self::BooksHalf
                 | Self::EventRefused
                 | Self::EventHugeMean
+                | Self::EventHugeTime
                 | Self::EventHugeEnd
         )
+    }
+
+    /// Returns whether it is the time of an operation: not of what happens once,
+    /// and not how a time is spread.
+    #[must_use]
+    pub const fn is_speed(self) -> bool {
+        matches!(self.unit(), Unit::Ns)
+            && !matches!(
+                self,
+                Self::SetUp
+                    | Self::Zero
+                    | Self::EventP50
+                    | Self::EventP99
+                    | Self::EventP999
+                    | Self::EventP9999
+                    | Self::EventMost
+            )
     }
 
     /// Returns whether less is better; more is, for pages that are free.
@@ -150,7 +172,11 @@ impl Figure {
     pub const fn less_is_better(self) -> bool {
         !matches!(
             self,
-            Self::MixedHuge(_) | Self::HugeHad | Self::EventHugeMean | Self::EventHugeEnd
+            Self::MixedHuge(_)
+                | Self::HugeHad
+                | Self::EventHugeMean
+                | Self::EventHugeTime
+                | Self::EventHugeEnd
         )
     }
 }
@@ -181,6 +207,7 @@ impl fmt::Display for Figure {
             Self::Event => "an event",
             Self::EventRefused => "refused",
             Self::EventHugeMean => "free huge pages, mean",
+            Self::EventHugeTime => "free huge pages, by time",
             Self::EventHugeEnd => "free huge pages, end",
             Self::EventP50 => "p50",
             Self::EventP99 => "p99",

@@ -60,7 +60,8 @@ const PEERS: [RGBColor; 6] = [
 ///
 /// If plotters could not draw.
 pub fn draw(results: &Results) -> Result<String, DrawError> {
-    let mut rows: Vec<_> = results.rows.iter().filter(|row| is_drawn(row)).collect();
+    let mut rows: Vec<_> = results.rows.iter().collect();
+    rows.retain(|row| row.figure.is_speed() || row.figure == Figure::EventP9999);
     rows.sort_by_key(|row| row.figure);
     let parts: [(&str, fn(&About) -> bool); 2] = [
         ("One thread, one owner", |about| {
@@ -85,20 +86,6 @@ pub fn draw(results: &Results) -> Result<String, DrawError> {
         area.present()?;
     }
     Ok(svg)
-}
-
-/// Times of operations; not what happens once, nor how a time is spread.
-fn is_drawn(row: &Row) -> bool {
-    row.figure.unit() == Unit::Ns
-        && !matches!(
-            row.figure,
-            Figure::SetUp
-                | Figure::Zero
-                | Figure::EventP50
-                | Figure::EventP99
-                | Figure::EventP999
-                | Figure::EventMost
-        )
 }
 
 /// One of the two halves of the picture.

@@ -60,7 +60,7 @@ impl fmt::Display for Trouble {
             Self::Unable(why) => f.write_str(why),
             Self::Stopped(Stop::Denied(why)) => f.write_str(why),
             Self::Stopped(Stop::Late { what, done, of, ns }) => {
-                write!(f, "did not finish: {what}, {done} of {of}, {ns:.0} ns each")
+                write!(f, "{what}, {done} of {of}, {ns:.0} ns each")
             }
         }
     }

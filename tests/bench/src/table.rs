@@ -5,11 +5,12 @@
 //! stand the least and the most of the rounds; at the end of a row stands what
 //! matters: ours, as a part of the best peer's and of the machine's limit.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use crate::adaptor::{About, Side, name};
 use crate::figure::Unit;
-use crate::results::{Cell, Results, Row};
+use crate::results::{Cell, Results, Row, Trouble};
 
 /// How wide a row's title is.
 const TITLE: usize = 36;
@@ -22,13 +23,18 @@ pub struct Table<'r>(pub &'r Results);
 
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let owned = Side::Ours;
-        self.part(f, "One thread, one owner", |about| {
-            !about.shared || about.side == owned
-        })?;
-        self.part(f, "Shared: every peer behind spin::Mutex", |about| {
-            about.shared
-        })?;
+        self.part(
+            f,
+            "One thread, one owner",
+            |about| !about.shared || about.side == Side::Ours,
+            |_| true,
+        )?;
+        self.part(
+            f,
+            "Shared: every peer behind spin::Mutex",
+            |about| about.shared,
+            |row| row.figure.is_speed(),
+        )?;
         self.troubles(f)?;
         self.checks(f)
     }
@@ -40,8 +46,9 @@ impl Table<'_> {
         f: &mut fmt::Formatter<'_>,
         title: &str,
         belongs: impl Fn(&About) -> bool,
+        shows: impl Fn(&Row) -> bool,
     ) -> fmt::Result {
-        let mut rows: Vec<_> = self.0.rows.iter().collect();
+        let mut rows: Vec<_> = self.0.rows.iter().filter(|row| shows(row)).collect();
         rows.sort_by_key(|row| row.figure);
         rows.retain(|row| {
             let mut cells = row.cells.iter().filter(|cell| belongs(&cell.about));
@@ -69,26 +76,43 @@ impl Table<'_> {
         writeln!(f)
     }
 
+    /// Says who did not finish, and who cannot do what: each once.
     fn troubles(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut begun = false;
+        let mut stopped: Vec<String> = Vec::new();
+        let mut unable: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
         for row in &self.0.rows {
             for cell in row.cells.iter().filter(|cell| cell.median().is_none()) {
-                let Some(trouble) = &cell.trouble else {
-                    continue;
-                };
-                // What cannot be is said once, by the work's first figure.
-                if !cell.is_late() && row.figure.is_counted() {
-                    continue;
+                let (work, name) = (row.figure.work(), cell.about.name);
+                match &cell.trouble {
+                    Some(Trouble::Unable(why)) => {
+                        let names = unable.entry((work, why)).or_default();
+                        if !names.contains(&name) {
+                            names.push(name);
+                        }
+                    }
+                    Some(why) => {
+                        let told = format!("{work}, {}, {name}: {why}", row.place);
+                        if !stopped.contains(&told) {
+                            stopped.push(told);
+                        }
+                    }
+                    None => {}
                 }
-                if !begun {
-                    writeln!(f, "Not measured")?;
-                    begun = true;
-                }
-                let (figure, place, name) = (row.figure, &row.place, cell.about.name);
-                writeln!(f, "  {figure}, {place}, {name}: {trouble}")?;
             }
         }
-        if begun { writeln!(f) } else { Ok(()) }
+        if !stopped.is_empty() {
+            writeln!(f, "Did not finish (DNF)")?;
+            for told in stopped {
+                writeln!(f, "  {told}")?;
+            }
+        }
+        if !unable.is_empty() {
+            writeln!(f, "Not done (n/a)")?;
+            for ((work, why), names) in unable {
+                writeln!(f, "  {work}, {why}: {}", names.join(", "))?;
+            }
+        }
+        writeln!(f)
     }
 
     fn checks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -157,7 +181,7 @@ fn line(f: &mut fmt::Formatter<'_>, row: &Row, columns: &[About]) -> fmt::Result
     }
     let ours = row.ours(columns);
     let best = row.best(columns);
-    let bare = row.cell(name::BARE);
+    let bare = row.cell(name::BARE).filter(|_| figure.is_speed());
     for other in [best, bare] {
         let ratio = ours.zip(other).and_then(|(ours, other)| ours.ratio(other));
         let ratio = ratio.map_or_else(|| "-".into(), |ratio| format!("{ratio:.2}"));
@@ -212,7 +236,8 @@ fn short(ns: f64) -> String {
     match ns {
         _ if ns < 99.95 => format!("{ns:.1}"),
         _ if ns < 9999.5 => format!("{ns:.0}"),
-        _ if ns < 999_950.0 => format!("{:.1}k", ns / 1e3),
+        _ if ns < 99_950.0 => format!("{:.1}k", ns / 1e3),
+        _ if ns < 999_500.0 => format!("{:.0}k", ns / 1e3),
         _ => format!("{:.1}M", ns / 1e6),
     }
 }
@@ -229,6 +254,7 @@ mod tests {
             (99.96, "100"),
             (9_999.0, "9999"),
             (10_000.0, "10.0k"),
+            (271_700.0, "272k"),
             (1_400_000.0, "1.4M"),
         ] {
             assert_eq!(value(ns, Unit::Ns), text);

@@ -327,14 +327,14 @@ const TARGETS: &[Target] = &[
         AtMost,
         |v, f| Some((v.median(f)?, (2.0 * v.others(f, name::BUDDY)?).max(1000.0))),
     ),
-    target(F::EventHugeMean, OF_BUDDY, Traces, AtLeast, |v, f| {
+    target(F::EventHugeTime, OF_BUDDY, Traces, AtLeast, |v, f| {
         buddy(v, f, 0.995)
     }),
-    target(F::EventHugeMean, OF_BUDDY, Trace("files"), Above, |v, f| {
+    target(F::EventHugeTime, OF_BUDDY, Trace("files"), Above, |v, f| {
         buddy(v, f, 1.0)
     }),
     target(
-        F::EventHugeMean,
+        F::EventHugeTime,
         OF_BUDDY,
         Trace("compiler"),
         Above,

@@ -84,6 +84,7 @@ impl Work {
                 Figure::Event,
                 Figure::EventRefused,
                 Figure::EventHugeMean,
+                Figure::EventHugeTime,
                 Figure::EventHugeEnd,
                 Figure::EventP50,
                 Figure::EventP99,

@@ -152,15 +152,24 @@ pub fn check<R: PageRuns>(
     claims: &Claims,
     meter: &mut Meter,
 ) -> Result<(), Stop> {
-    let mut sum = 0;
+    let (mut sum, mut by_time, mut now_ms) = (0, 0, 0);
+    let mut ticks = trace.ticks.iter().peekable();
     let begin = thread_ns();
-    let (done, refused) = play(trace, runs, meter.until(), |_| {
-        sum += u64::from(claims.free_huge());
+    let (done, refused) = play(trace, runs, meter.until(), |index| {
+        let free = u64::from(claims.free_huge());
+        sum += free;
+        let next = index as u64 + 1;
+        while let Some(tick) = ticks.next_if(|tick| u64::from(tick.before) <= next) {
+            by_time += free * (tick.at_ms - now_ms);
+            now_ms = tick.at_ms;
+        }
     });
     late(done, trace, thread_ns() - begin)?;
     meter.note(Figure::EventRefused, f64::from(refused));
     let mean = sum as f64 / trace.ops.len().max(1) as f64;
     meter.note(Figure::EventHugeMean, mean);
+    let mean = by_time as f64 / now_ms.max(1) as f64;
+    meter.note(Figure::EventHugeTime, mean);
     meter.note(Figure::EventHugeEnd, f64::from(claims.free_huge()));
     Ok(())
 }
