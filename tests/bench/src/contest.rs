@@ -31,13 +31,13 @@ pub struct Job {
     pub recording: Option<Recording>,
     /// What.
     pub works: Vec<Work>,
+    /// Rounds that are counted, after one that warms up.
+    pub rounds: usize,
 }
 
 /// How it is done, and by whom.
 #[derive(Clone, Debug)]
 pub struct Terms {
-    /// Rounds that are counted, after one that warms up.
-    pub rounds: usize,
     /// How much a run does.
     pub effort: Effort,
     /// Whether peers behind a lock also do what they do without.
@@ -59,7 +59,7 @@ pub fn run(jobs: &[Job], terms: &Terms, mut begins: impl FnMut(&Place, Lap)) -> 
     let mut results = Results::default();
     for job in jobs {
         let mut least = BTreeMap::new();
-        let rounds = (0..terms.rounds).map(Lap::Round);
+        let rounds = (0..job.rounds).map(Lap::Round);
         for lap in [Lap::WarmUp, Lap::Check].into_iter().chain(rounds) {
             begins(&job.place, lap);
             for &work in &job.works {

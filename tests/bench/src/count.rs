@@ -31,6 +31,7 @@ const PAGES: u32 = 1 << 18;
 /// How much is counted: callgrind is some fifty times slower than the machine.
 const EFFORT: Effort = Effort {
     pairs: 1 << 14,
+    most_pages: PAGES,
     patience: Duration::from_secs(600),
 };
 
@@ -61,7 +62,7 @@ pub fn child(work: usize, contender: &str) -> Result<Vec<(Figure, u64)>, String>
                 return;
             }
             let counted = || -> Result<_, String> {
-                let job = range(PAGES, vec![self.work])?;
+                let job = range(PAGES, PAGES, vec![self.work])?;
                 let mut meter = Meter::new(Mode::Count, EFFORT);
                 match contest::count::<C>(&job, self.work, &mut meter) {
                     Ok(()) => Ok(meter.operations().to_vec()),

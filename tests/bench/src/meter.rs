@@ -45,6 +45,9 @@ impl From<Denied> for Stop {
 pub struct Effort {
     /// How many pairs the works do that have no natural end.
     pub pairs: u32,
+    /// How many pages of a range the works fill, at most, that go page by page.
+    /// What is left of a larger one stays free behind them.
+    pub most_pages: u32,
     /// How long a run may take.
     pub patience: Duration,
 }
@@ -65,7 +68,7 @@ pub enum Mode {
 pub struct Meter {
     effort: Effort,
     mode: Mode,
-    until: Instant,
+    until: Until,
     taken: Vec<(Figure, f64)>,
     operations: Vec<(Figure, u64)>,
 }
@@ -80,7 +83,7 @@ impl Meter {
         Self {
             effort,
             mode,
-            until: Instant::now() + effort.patience,
+            until: Until::after(effort.patience),
             taken: Vec::new(),
             operations: Vec::new(),
         }
@@ -98,9 +101,15 @@ impl Meter {
         self.effort.pairs
     }
 
+    /// Returns how many of a range's pages are filled, page by page.
+    #[must_use]
+    pub fn filled(&self, pages: u32) -> u32 {
+        pages.min(self.effort.most_pages)
+    }
+
     /// Returns when the run must end.
     #[must_use]
-    pub const fn until(&self) -> Instant {
+    pub const fn until(&self) -> Until {
         self.until
     }
 
@@ -194,6 +203,44 @@ fn counted(all: &mut dyn FnMut()) {
 /// The name of that function, as callgrind is told it.
 pub const COUNTED: &str = "spanheap_bench::meter::counted";
 
+/// When a run must end.
+#[derive(Clone, Copy, Debug)]
+pub struct Until {
+    wall: Instant,
+    /// The same by a thread's own clock, which may be behind.
+    thread: Option<u64>,
+}
+
+impl Until {
+    fn after(patience: Duration) -> Self {
+        Self {
+            wall: Instant::now() + patience,
+            thread: Some(thread_ns().saturating_add(patience.as_nanos() as u64)),
+        }
+    }
+
+    /// The same for threads that wait for each other.
+    #[must_use]
+    pub const fn by_the_wall(self) -> Self {
+        Self {
+            thread: None,
+            ..self
+        }
+    }
+
+    /// Returns whether it is over. The wall's clock is cheap to read and always
+    /// ahead; the thread's is asked only when that one says so.
+    pub fn is_over(&mut self) -> bool {
+        let now = Instant::now();
+        if now < self.wall {
+            return false;
+        }
+        let left = self.thread.map_or(0, |end| end.saturating_sub(thread_ns()));
+        self.wall = now + Duration::from_nanos(left);
+        left == 0
+    }
+}
+
 /// How far a run of steps came.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Paced {
@@ -211,7 +258,7 @@ impl Paced {
 /// many operations it did.
 #[inline]
 pub(crate) fn paced<E>(
-    until: Instant,
+    mut until: Until,
     count: u32,
     step: &mut impl FnMut(u32) -> Result<u32, E>,
 ) -> Result<Paced, E> {
@@ -222,7 +269,7 @@ pub(crate) fn paced<E>(
             done.operations += u64::from(step(index)?);
         }
         done.steps = end;
-        if Instant::now() >= until {
+        if until.is_over() {
             break;
         }
     }

@@ -11,9 +11,9 @@ use crate::adaptor::{Ground, all};
 use crate::contest::{Job, Terms};
 use crate::meter::Effort;
 use crate::results::Place;
+use crate::work::Work;
 use crate::work::mixed::FULL;
 use crate::work::play::Recording;
-use crate::work::{MOST_PAGES, Work};
 
 /// A group of works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,16 +62,22 @@ pub struct Options {
     #[arg(long, value_delimiter = ',', value_name = "GIB", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub ranges: Vec<u32>,
 
-    /// Rounds that are counted, after one that warms up (default: 5).
+    /// How many pages of a range W2, W3, W5 and W6 fill, at most (default:
+    /// 1,048,576, which is 4 GiB; all of it is W3's range in a smaller one).
+    #[arg(long, value_name = "PAGES", value_parser = clap::value_parser!(u32).range(4096..=1 << 28))]
+    pub most_pages: Option<u32>,
+
+    /// Rounds that are counted, after one that warms up (default: 5, and 3 in
+    /// ranges of more than 4 GiB).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: Option<u32>,
 
-    /// How long one run of one contender at one work may take (default: 3).
+    /// How long one run of one contender at one work may take (default: 5).
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub patience: Option<u64>,
 
-    /// Everything: 256 GiB, too, seven rounds, a minute's patience, and every
-    /// work of the peers behind a lock as well.
+    /// Everything: 256 GiB, too, and 16 GiB filled, seven rounds, a minute's
+    /// patience, and every work of the peers behind a lock as well.
     #[arg(long)]
     pub full: bool,
 
@@ -110,8 +116,8 @@ fn contender(text: &str) -> Result<String, String> {
     Err(format!("there are {}", names.join(", ")))
 }
 
-/// How many spans a work in a range can make.
-const SPANS: u32 = MOST_PAGES + (1 << 16);
+/// How many spans a work can make, besides one for each page that is filled.
+const SPANS: u32 = 1 << 20;
 /// Ranges in which allocators are set up, in GiB.
 const SET_UP: [u32; 4] = [1, 16, 256, 1024];
 /// How many pairs the works do that have no natural end.
@@ -121,17 +127,31 @@ impl Options {
     /// Returns how the works are done.
     #[must_use]
     pub fn terms(&self) -> Terms {
-        let rounds = self.rounds.unwrap_or(if self.full { 7 } else { 5 });
-        let patience = self.patience.unwrap_or(if self.full { 60 } else { 3 });
+        let patience = self.patience.unwrap_or(if self.full { 60 } else { 5 });
         Terms {
-            rounds: rounds as usize,
             effort: Effort {
                 pairs: PAIRS,
+                most_pages: self.most_pages(),
                 patience: Duration::from_secs(patience),
             },
             all_locked: self.full,
             contenders: self.contenders.clone(),
         }
+    }
+
+    fn most_pages(&self) -> u32 {
+        let most = if self.full { 1 << 23 } else { 1 << 20 };
+        self.most_pages.unwrap_or(most)
+    }
+
+    /// Returns how many rounds are counted in a place.
+    fn rounds(&self, pages: u32) -> usize {
+        let usual = match (self.full, pages > 1 << 20) {
+            (true, _) => 7,
+            (false, false) => 5,
+            (false, true) => 3,
+        };
+        self.rounds.unwrap_or(usual) as usize
     }
 
     /// Returns what is done.
@@ -162,7 +182,11 @@ impl Options {
                 works.push(Work::SetUp);
             }
             if !works.is_empty() {
-                jobs.push(range(gib << 18, works)?);
+                let pages = gib << 18;
+                jobs.push(Job {
+                    rounds: self.rounds(pages),
+                    ..range(pages, self.most_pages(), works)?
+                });
             }
         }
         if wants(Group::W8) {
@@ -207,6 +231,7 @@ impl Options {
                 ground: recording.ground,
                 recording: Some(recording),
                 works: vec![Work::Play],
+                rounds: self.rounds(0),
             });
         }
         if jobs.is_empty() && (self.traces.is_some() || self.works.contains(&Group::W8)) {
@@ -216,17 +241,20 @@ impl Options {
     }
 }
 
-/// Makes a job of works in a range.
+/// Makes a job of works in a range of so many pages, of which at most so many
+/// are filled page by page; a single round.
 ///
 /// # Errors
 ///
 /// If the range is too large, in words.
-pub fn range(pages: u32, works: Vec<Work>) -> Result<Job, String> {
-    let ground = Ground::new(pages, 4096, SPANS).map_err(|why| why.to_string())?;
+pub fn range(pages: u32, most_pages: u32, works: Vec<Work>) -> Result<Job, String> {
+    let spans = most_pages.saturating_add(SPANS);
+    let ground = Ground::new(pages, 4096, spans).map_err(|why| why.to_string())?;
     Ok(Job {
         place: Place::Range(pages),
         ground,
         recording: None,
         works,
+        rounds: 1,
     })
 }

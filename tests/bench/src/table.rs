@@ -17,7 +17,7 @@ const TITLE: usize = 36;
 /// How wide a column is.
 const COLUMN: usize = 12;
 
-/// Results as a table, shown by `Display`.
+/// Results as tables, shown by `Display`.
 #[derive(Debug)]
 pub struct Table<'r>(pub &'r Results);
 

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use spanheap_replay::adaptor::{Denied, PageRuns};
 
-use super::{MOST_PAGES, ONE, room};
+use super::{ONE, room};
 use crate::figure::Figure;
 use crate::meter::{Meter, Stop};
 
@@ -13,7 +13,7 @@ use crate::meter::{Meter, Stop};
 ///
 /// If it takes too long, or the allocator refuses.
 pub fn run<R: PageRuns>(runs: &mut R, pages: u32, meter: &mut Meter) -> Result<(), Stop> {
-    let count = (pages / 4).min(MOST_PAGES / 2);
+    let count = meter.filled(pages / 4);
     let mut blocks = room(runs, count)?;
     meter.measure(Figure::Fill, count, |_| {
         blocks.push(runs.alloc(ONE)?);

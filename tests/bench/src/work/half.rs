@@ -8,7 +8,7 @@
 use fastrand::Rng;
 use spanheap_replay::adaptor::{Denied, PageRuns};
 
-use super::{MOST_PAGES, ONE, room};
+use super::{ONE, room};
 use crate::figure::Figure;
 use crate::meter::{Meter, Stop};
 
@@ -25,7 +25,7 @@ pub fn prepare<R: PageRuns>(
     pages: u32,
     meter: &mut Meter,
 ) -> Result<Vec<R::Block>, Stop> {
-    let count = pages.min(MOST_PAGES);
+    let count = meter.filled(pages);
     let mut blocks = room(runs, count)?;
     meter.prepare("filling the range", count, |_| {
         blocks.push(runs.alloc(ONE)?);

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use spanheap::PageCount;
 use spanheap_replay::adaptor::{Denied, PageRuns};
 
-use super::{MOST_PAGES, ONE, room};
+use super::{ONE, room};
 use crate::adaptor::Ground;
 use crate::figure::Figure;
 use crate::meter::{Meter, Stop};
@@ -25,7 +25,7 @@ const MOST_PAIRS: u32 = 1 << 15;
 ///
 /// If it takes too long, or the allocator refuses what must be there.
 pub fn run<R: PageRuns>(runs: &mut R, ground: &Ground, meter: &mut Meter) -> Result<(), Stop> {
-    let count = ground.pages().min(MOST_PAGES);
+    let count = meter.filled(ground.pages());
     let huge = PageCount::new(ground.huge_pages());
     let mut random = Rng::with_seed(5);
     let mut blocks = room(runs, count)?;

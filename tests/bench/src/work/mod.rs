@@ -22,10 +22,6 @@ use crate::figure::{Figure, Full};
 /// One page.
 pub(crate) const ONE: PageCount = PageCount::new(1);
 
-/// Of how many pages W3 and W5 fill the range, at most; W2 takes half of it.
-/// What is left of a larger range stays free behind them.
-pub const MOST_PAGES: u32 = 1 << 23;
-
 /// A work: what is done with one fresh allocator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {

@@ -17,7 +17,7 @@ use spanheap_replay::trace::{Op, Trace};
 use crate::adaptor::{Ground, Unable};
 use crate::check::Claims;
 use crate::figure::Figure;
-use crate::meter::{Meter, Paced, Stop, finished, thread_ns};
+use crate::meter::{Meter, Paced, Stop, Until, finished, thread_ns};
 
 /// A trace, and the range that it is played in.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ const BATCH: usize = 1024;
 fn play<R: PageRuns>(
     trace: &Trace,
     runs: &mut R,
-    until: Instant,
+    mut until: Until,
     mut after: impl FnMut(usize),
 ) -> (Paced, u32) {
     let mut table: Vec<Option<R::Block>> = resident::table(None, trace.seats as usize);
@@ -88,7 +88,7 @@ fn play<R: PageRuns>(
             after(done + index);
         }
         done = end;
-        if Instant::now() >= until {
+        if until.is_over() {
             break;
         }
     }

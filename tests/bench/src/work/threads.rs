@@ -29,7 +29,7 @@ const SPINS: u32 = 1 << 12;
 ///
 /// If it takes too long, or the allocator refuses.
 pub fn pair<R: PageRuns + Send>(handles: [R; 2], meter: &mut Meter) -> Result<(), Stop> {
-    let (until, pairs) = (meter.until(), meter.pairs());
+    let (until, pairs) = (meter.until().by_the_wall(), meter.pairs());
     let [one, two] = handles.map(|mut runs| {
         move || {
             paced(until, pairs, &mut |_| {
@@ -54,7 +54,7 @@ where
     let [mut first, second] = handles;
     let mut blocks = half::prepare(&mut first, pages, meter)?;
     let rest = blocks.split_off(blocks.len() / 2);
-    let (until, pairs) = (meter.until(), meter.pairs());
+    let (until, pairs) = (meter.until().by_the_wall(), meter.pairs());
     let swaps = |mut runs: R, mut blocks: Vec<R::Block>, seed| {
         move || {
             let mut random = Rng::with_seed(seed);
@@ -76,7 +76,7 @@ pub fn pass<R>(handles: [R; 2], meter: &mut Meter) -> Result<(), Stop>
 where
     R: PageRuns<Block: Send> + Send,
 {
-    let (until, count) = (meter.until(), meter.pairs());
+    let (until, count) = (meter.until().by_the_wall(), meter.pairs());
     let (mut to, mut from) = RingBuffer::<R::Block>::new(RING);
     let [mut first, mut second] = handles;
     let one = move || {

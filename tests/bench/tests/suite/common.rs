@@ -33,9 +33,9 @@ pub(crate) const WORKS: [Work; 9] = [
 /// Everyone, everything, once.
 pub(crate) fn terms() -> Terms {
     Terms {
-        rounds: 1,
         effort: Effort {
             pairs: 1024,
+            most_pages: PAGES,
             patience: Duration::from_secs(60),
         },
         all_locked: true,
@@ -45,7 +45,7 @@ pub(crate) fn terms() -> Terms {
 
 /// Works in a small range.
 pub(crate) fn small(works: &[Work]) -> Job {
-    range(PAGES, works.to_vec()).expect("a small range")
+    range(PAGES, PAGES, works.to_vec()).expect("a small range")
 }
 
 /// A job of a made-up trace: blocks of 1 to 16 pages, every other one freed,
@@ -96,6 +96,7 @@ pub(crate) fn made_up(with_parts: bool) -> Job {
         ground: recording.ground,
         recording: Some(recording),
         works: vec![Work::Play],
+        rounds: 1,
     }
 }
 

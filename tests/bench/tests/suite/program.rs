@@ -12,7 +12,15 @@ fn bench(arguments: &[&str]) -> Output {
 #[test]
 fn a_small_selection_is_printed_as_json() {
     let out = bench(&[
-        "--works", "w1", "--contenders", "null,bitmap", "--ranges", "1", "--rounds", "1", "--json",
+        "--works",
+        "w1",
+        "--contenders",
+        "null,bitmap",
+        "--ranges",
+        "1",
+        "--rounds",
+        "1",
+        "--json",
     ]);
     assert!(out.status.success(), "{out:?}");
     let json: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON");
@@ -31,7 +39,10 @@ fn what_does_not_exist_is_refused_with_code_2() {
     ] {
         let out = bench(arguments);
         assert_eq!(out.status.code(), Some(2), "{arguments:?}: {out:?}");
-        assert!(out.stdout.is_empty() && !out.stderr.is_empty(), "{arguments:?}");
+        assert!(
+            out.stdout.is_empty() && !out.stderr.is_empty(),
+            "{arguments:?}"
+        );
     }
 }
 

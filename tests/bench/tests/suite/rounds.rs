@@ -46,7 +46,10 @@ fn every_contender_does_every_work_that_it_claims_and_no_page_has_two_owners() {
     let place = Place::Range(PAGES);
     for about in all() {
         let measured = |figure| results.median(&place, figure, about.name).is_some();
-        assert!(measured(Figure::Pair) && measured(Figure::TurnedLifo), "{about:?}");
+        assert!(
+            measured(Figure::Pair) && measured(Figure::TurnedLifo),
+            "{about:?}"
+        );
         assert_eq!(measured(Figure::Mixed(Full(70))), about.runs, "{about:?}");
         assert_eq!(measured(Figure::Huge), about.aligns, "{about:?}");
         assert_eq!(measured(Figure::Pass), about.shared, "{about:?}");
@@ -91,7 +94,9 @@ fn what_has_no_rounding_wastes_nothing_and_first_fits_agree() {
     // The same seeds, the same choice of pages: the same refusals.
     let refused = |name| {
         let figure = Figure::MixedRefused(Full(97));
-        results.cell(&place, figure, name).map(|cell| cell.samples.clone())
+        results
+            .cell(&place, figure, name)
+            .map(|cell| cell.samples.clone())
     };
     let first_fit = refused(name::FIRST_FIT);
     assert_eq!(first_fit.as_ref().map(Vec::len), Some(5));
@@ -116,7 +121,10 @@ fn what_takes_too_long_is_named_and_not_dropped() {
     }
     let text = Table(&results).to_string();
     assert!(text.contains("DNF"), "{text}");
-    assert!(text.contains("bitmap: filling the range, 256 of 8192"), "{text}");
+    assert!(
+        text.contains("bitmap: filling the range, 256 of 8192"),
+        "{text}"
+    );
 }
 
 #[test]

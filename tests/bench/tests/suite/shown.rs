@@ -28,7 +28,10 @@ fn the_tables_have_a_column_for_every_contender_and_a_row_for_every_work() {
         assert!(table.contains(title), "{}:\n{text}", about.name);
     }
     for work in ["W1", "W2", "W3", "W3s", "W4", "W5", "W7", "W8"] {
-        assert!(owned.lines().any(|line| line.starts_with(work)), "{work}:\n{text}");
+        assert!(
+            owned.lines().any(|line| line.starts_with(work)),
+            "{work}:\n{text}"
+        );
     }
     assert!(shared.lines().any(|line| line.starts_with("W6")), "{text}");
     assert!(text.contains("0 faults"), "{text}");
@@ -45,8 +48,15 @@ fn the_json_has_every_cell_with_its_samples_and_its_trouble() {
             assert!(row[key].is_string(), "{row}");
         }
         for cell in row["cells"].as_array().expect("cells") {
-            assert!(cell["contender"].is_string() && cell["samples"].is_array(), "{cell}");
-            assert_eq!(cell["median"].is_number(), cell["trouble"].is_null(), "{cell}");
+            assert!(
+                cell["contender"].is_string() && cell["samples"].is_array(),
+                "{cell}"
+            );
+            assert_eq!(
+                cell["median"].is_number(),
+                cell["trouble"].is_null(),
+                "{cell}"
+            );
             assert!(cell["least"].as_f64() <= cell["median"].as_f64(), "{cell}");
             troubles += usize::from(cell["trouble"].is_string());
         }
