@@ -20,6 +20,9 @@ use crate::table::value;
 /// A picture that could not be drawn.
 pub type DrawError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Whether a contender belongs to a half of the picture.
+type Belongs = fn(&About) -> bool;
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 const WIDTH: u32 = 1280;
@@ -63,7 +66,7 @@ pub fn draw(results: &Results) -> Result<String, DrawError> {
     let mut rows: Vec<_> = results.rows.iter().collect();
     rows.retain(|row| row.figure.is_speed() || row.figure == Figure::EventP9999);
     rows.sort_by_key(|row| row.figure);
-    let parts: [(&str, fn(&About) -> bool); 2] = [
+    let parts: [(&str, Belongs); 2] = [
         ("One thread, one owner", |about| {
             !about.shared || about.side == Side::Ours
         }),
@@ -99,7 +102,7 @@ struct Part<'p> {
 }
 
 impl<'p> Part<'p> {
-    fn new(title: &'static str, belongs: fn(&About) -> bool, rows: &[&'p Row]) -> Self {
+    fn new(title: &'static str, belongs: Belongs, rows: &[&'p Row]) -> Self {
         let drawn = |cell: &&Cell| belongs(&cell.about) && cell.median().is_some();
         let has_peers = |row: &&Row| {
             let mut cells = row.cells.iter().filter(drawn);

@@ -48,10 +48,7 @@ impl Contender for Bare {
 }
 
 impl Shareable for Bare {
-    fn handle<'r, 'b>(
-        runs: &'r Self::Runs<'b>,
-        thread: u32,
-    ) -> impl PageRuns<Block = PageRange> + Send {
+    fn handle<'b>(runs: &Self::Runs<'b>, thread: u32) -> impl PageRuns<Block = PageRange> + Send {
         Claims {
             next: runs.pages / 2 * (thread % 2),
             ..*runs

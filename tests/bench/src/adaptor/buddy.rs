@@ -20,7 +20,7 @@ impl Contender for Buddy {
         Ok(())
     }
 
-    fn runs<'b>((): &'b mut (), ground: &Ground) -> Result<Frames, Unable> {
+    fn runs((): &mut (), ground: &Ground) -> Result<Frames, Unable> {
         Ok(Frames::new(ground.range()))
     }
 }

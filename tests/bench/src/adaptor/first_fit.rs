@@ -23,7 +23,7 @@ impl Contender for FirstFit {
         Ok(())
     }
 
-    fn runs<'b>((): &'b mut (), ground: &Ground) -> Result<Free, Unable> {
+    fn runs((): &mut (), ground: &Ground) -> Result<Free, Unable> {
         Ok(Free::new(ground.range()))
     }
 }

@@ -22,7 +22,7 @@ impl Contender for FreeList {
         Ok(())
     }
 
-    fn runs<'b>((): &'b mut (), ground: &Ground) -> Result<List, Unable> {
+    fn runs((): &mut (), ground: &Ground) -> Result<List, Unable> {
         let mut list = List(Runs::new());
         list.free(ground.range())
             .map_err(|why| Unable::SetUp(why.to_string()))?;

@@ -45,8 +45,8 @@ where
     C: Contender,
     for<'b> C::Runs<'b>: Send,
 {
-    fn handle<'r, 'b>(
-        runs: &'r Self::Runs<'b>,
+    fn handle<'b>(
+        runs: &Self::Runs<'b>,
         _: u32,
     ) -> impl PageRuns<Block = <C::Runs<'b> as PageRuns>::Block> + Send {
         runs

@@ -35,7 +35,7 @@ impl Contender for LockedHeapByAddress {
 }
 
 impl Shareable for LockedHeapByAddress {
-    fn handle<'r, 'b>(runs: &'r Self::Runs<'b>, _: u32) -> impl PageRuns<Block = PageRange> + Send {
+    fn handle<'b>(runs: &Self::Runs<'b>, _: u32) -> impl PageRuns<Block = PageRange> + Send {
         ByAddress::new(runs.heap())
     }
 }

@@ -279,8 +279,8 @@ pub trait Contender {
 /// A contender that threads can share.
 pub trait Shareable: Contender {
     /// Returns what the thread of this number, of two, has of the allocator.
-    fn handle<'r, 'b>(
-        runs: &'r Self::Runs<'b>,
+    fn handle<'b>(
+        runs: &Self::Runs<'b>,
         thread: u32,
     ) -> impl PageRuns<Block = <Self::Runs<'b> as PageRuns>::Block> + Send;
 }

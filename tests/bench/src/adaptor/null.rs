@@ -21,7 +21,7 @@ impl Contender for Null {
         Ok(())
     }
 
-    fn runs<'b>((): &'b mut (), _: &Ground) -> Result<Nothing, Unable> {
+    fn runs((): &mut (), _: &Ground) -> Result<Nothing, Unable> {
         Ok(Nothing::default())
     }
 }

@@ -32,7 +32,7 @@ impl Contender for Offset {
         fits(u64::from(ground.spans()) * NODE_BYTES)
     }
 
-    fn runs<'b>((): &'b mut (), ground: &Ground) -> Result<Bins, Unable> {
+    fn runs((): &mut (), ground: &Ground) -> Result<Bins, Unable> {
         // It keeps two nodes in hand.
         let nodes = ground.spans() + 4;
         Ok(Bins(Allocator::with_max_allocs(ground.pages(), nodes)))

@@ -61,7 +61,7 @@ pub(crate) fn made_up(with_parts: bool) -> Job {
     let (mut frees, mut partial) = (0, 0);
     for block in 0..blocks {
         let size = block % 16 + 1;
-        event(&[(size << 2 | block % 4) << 2]);
+        event(&[((size << 2) | (block % 4)) << 2]);
         pages += size;
         peak = peak.max(pages);
         // Time passes, a millisecond for each block.
