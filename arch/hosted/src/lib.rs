@@ -70,7 +70,9 @@ mod options;
 mod release;
 mod reservation;
 pub mod rss;
+mod threads;
 
 pub use backing::HostedBacking;
 pub use error::{CallError, HostedError, SystemCall};
 pub use options::{Batching, HostedOptions, HugePages};
+pub use threads::Threads;

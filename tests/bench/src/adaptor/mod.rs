@@ -19,6 +19,7 @@ mod locked_heap;
 mod null;
 mod offset;
 mod page_heap;
+mod shared_heap;
 
 pub use ax_buddy::AxBuddy;
 pub use bare::Bare;
@@ -31,6 +32,7 @@ pub use locked_heap::LockedHeapByAddress;
 pub use null::Null;
 pub use offset::Offset;
 pub use page_heap::{PageHeapByAddress, PageHeapByHandle};
+pub use shared_heap::Shared;
 
 use serde::Serialize;
 use spanheap::{Geometry, Page, PageCount, PageRange, Window};
@@ -307,6 +309,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.shared::<Locked<Null>>();
     visitor.shared::<Bare>();
     visitor.shared::<LockedHeapByAddress>();
+    visitor.shared::<Shared>();
     visitor.shared::<Locked<Buddy>>();
     visitor.shared::<Locked<AxBuddy>>();
     visitor.shared::<Locked<Bitmap>>();
