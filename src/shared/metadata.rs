@@ -1,7 +1,7 @@
 //! The memory of a shared heap's books: the page heap's, and the front tier's.
 
 use core::fmt;
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::page::Window;
 use crate::span::Metadata;
@@ -46,7 +46,7 @@ impl<'m> SharedMetadata<'m> {
 #[derive(Debug)]
 pub struct StaticFront<const WORDS: usize> {
     words: [AtomicU64; WORDS],
-    taken: spin::Once<()>,
+    taken: AtomicBool,
 }
 
 impl<const WORDS: usize> StaticFront<WORDS> {
@@ -55,15 +55,15 @@ impl<const WORDS: usize> StaticFront<WORDS> {
     pub const fn new() -> Self {
         Self {
             words: [const { AtomicU64::new(0) }; WORDS],
-            taken: spin::Once::new(),
+            taken: AtomicBool::new(false),
         }
     }
 
     /// Returns the words, once.
     pub fn take(&'static self) -> Option<&'static [AtomicU64]> {
-        let mut first = false;
-        self.taken.call_once(|| first = true);
-        first.then_some(&self.words)
+        // Alone: only that it is given once matters.
+        let taken = self.taken.swap(true, Ordering::Relaxed);
+        (!taken).then_some(&self.words)
     }
 }
 

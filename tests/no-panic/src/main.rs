@@ -25,6 +25,7 @@
 #![no_main]
 
 mod balloon;
+mod shared;
 mod tables;
 mod verbs;
 
@@ -105,6 +106,8 @@ extern "C" fn main() -> i32 {
     any(verbs::locked_heap as *const ());
     any(verbs::made as *const ());
     any(verbs::metadata as *const ());
+    any(shared::heap as *const ());
+    any(shared::made as *const ());
     any(balloon::values as *const ());
     any(balloon::verbs::<balloon::Device> as *const ());
     any(balloon::verbs::<PciTransport> as *const ());

@@ -7,7 +7,7 @@ use core::fmt::{self, Write};
 
 use spanheap::region::MemoryMap;
 use spanheap::{
-    Budget, Geometry, LockedHeap, Metadata, Page, PageCount, PageHeap, PageRange, Request,
+    Budget, Class, Geometry, LockedHeap, Metadata, Page, PageCount, PageHeap, PageRange, Request,
     Residency, Span, StaticMetadata, Stats, Window, metadata_size,
 };
 
@@ -118,7 +118,10 @@ pub fn values(given: &Given, stats: &Stats) {
     }
 
     let request = Request::pages(any(given.pages)).aligned(bytes());
-    any(request.within(bytes()..bytes()).zeroed());
+    any(request
+        .within(bytes()..bytes())
+        .class(Class::Movable)
+        .zeroed());
     any(Budget::bytes(bytes()).calls(any(given.pages).get()));
     let stats = any(stats);
     any((stats.resident(), stats.bytes(any(given.pages))));
