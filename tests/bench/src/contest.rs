@@ -8,17 +8,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use spanheap_replay::adaptor::PageRuns;
 use spanheap_replay::resident;
 
-use crate::adaptor::{About, Contender, Ground, Shareable, Side, Visitor, each};
-use crate::check::{Checked, Claims};
+use crate::adaptor::{About, Contender, Ground, Shareable, Side, Visitor, all, each};
+use crate::check::Claims;
 use crate::figure::Figure;
 use crate::meter::{Effort, Meter, Mode, Stop};
-use crate::results::{Check, Place, Results, Trouble};
+use crate::results::{Cell, Check, Place, Results, Trouble};
+use crate::run::{Run, alone, together};
 use crate::work::mixed::SEEDS;
 use crate::work::play::{self, Recording};
-use crate::work::{Work, bulk, half, hot, huge, mixed, set_up, threads};
+use crate::work::{Work, mixed};
 
 /// A place, and what is done there.
 #[derive(Debug)]
@@ -134,15 +134,6 @@ impl Visitor for Turn<'_> {
     }
 }
 
-/// One run of one contender at one work.
-struct Run<'r> {
-    job: &'r Job,
-    work: Work,
-    seed: u64,
-    claims: Option<&'r Claims>,
-    least: Option<&'r mut [u32]>,
-}
-
 impl Turn<'_> {
     /// Returns whether a contender has a turn; if it cannot do the work, notes why.
     fn may(&mut self, about: About) -> bool {
@@ -160,22 +151,66 @@ impl Turn<'_> {
             Work::Mixed(_) | Work::Huge if behind_lock && !self.terms.all_locked => {
                 "without the lock only; --full has both"
             }
-            _ => {
-                let first = self.work.figures()[0];
-                let cell = self.results.cell(&self.job.place, first, about.name);
-                // Whoever stopped at the warm-up does not get another turn.
-                let stopped = self.work.figures().into_iter().any(|figure| {
-                    let cell = self.results.cell(&self.job.place, figure, about.name);
-                    cell.is_some_and(|cell| matches!(cell.trouble, Some(Trouble::Stopped(_))))
-                });
-                return !stopped && cell.is_none_or(|cell| cell.trouble.is_none());
-            }
+            // Whoever stopped does not get another turn.
+            _ if self.has_trouble(about) => return false,
+            _ => match self.hopeless(about) {
+                Some(why) => {
+                    self.troubled(about, &Trouble::Hopeless(why));
+                    return false;
+                }
+                None => return true,
+            },
         };
+        self.troubled(about, &Trouble::Unable(why.into()));
+        false
+    }
+
+    fn troubled(&mut self, about: About, trouble: &Trouble) {
         for figure in self.work.figures() {
             let cell = self.results.cell_mut(&self.job.place, figure, about);
-            cell.trouble = Some(Trouble::Unable(why.into()));
+            cell.trouble = Some(trouble.clone());
         }
-        false
+    }
+
+    fn has_trouble(&self, about: About) -> bool {
+        self.work.figures().into_iter().any(|figure| {
+            let cell = self.results.cell(&self.job.place, figure, about.name);
+            cell.is_some_and(|cell| cell.trouble.is_some())
+        })
+    }
+
+    /// Says where a contender was too slow for something that is easier than
+    /// this, if it was.
+    fn hopeless(&self, about: About) -> Option<String> {
+        let late = |place: &Place, work: Work, name: &str| {
+            let cell = |figure| self.results.cell(place, figure, name);
+            let mut cells = work.figures().into_iter().filter_map(cell);
+            cells.any(Cell::is_late)
+        };
+        let here = &self.job.place;
+        if let Some(plain) = all().iter().find(|other| other.locked == about.name)
+            && late(here, self.work, plain.name)
+        {
+            return Some("without the lock".into());
+        }
+        if let Work::Mixed(full) = self.work {
+            let mut easier = mixed::FULL.into_iter().filter(|other| *other < full);
+            if let Some(other) = easier.find(|other| late(here, Work::Mixed(*other), about.name)) {
+                return Some(format!("at {}%", other.0));
+            }
+        }
+        let smaller = |place: &&Place| match (*place, here) {
+            (Place::Range(one), Place::Range(other)) => one < other,
+            _ => false,
+        };
+        let mut places = self
+            .results
+            .rows
+            .iter()
+            .map(|row| &row.place)
+            .filter(smaller);
+        let place = places.find(|place| late(place, self.work, about.name))?;
+        Some(format!("in {place}"))
     }
 
     fn turn(&mut self, about: About, go: impl Fn(Run<'_>, &mut Meter) -> Result<(), Stop>) {
@@ -287,80 +322,4 @@ impl Turn<'_> {
             }
         }
     }
-}
-
-/// One contender, alone.
-fn alone<C: Contender>(mut run: Run<'_>, meter: &mut Meter) -> Result<(), Stop> {
-    let ground = &run.job.ground;
-    if run.work == Work::SetUp {
-        return set_up::run::<C>(ground, meter);
-    }
-    if let (Some(least), Some(recording)) = (run.least.take(), &run.job.recording) {
-        let mut books = C::books(ground)?;
-        let mut runs = C::runs(&mut books, ground)?;
-        play::each(&recording.trace, &mut runs, least, meter)?;
-    }
-    let mut books = C::books(ground)?;
-    let runs = C::runs(&mut books, ground)?;
-    match run.claims {
-        None => run.with(&mut { runs }, meter),
-        Some(claims) => run.with(&mut Checked::new(runs, claims, C::ABOUT), meter),
-    }
-}
-
-/// One contender, on two threads.
-fn together<C: Shareable>(run: Run<'_>, meter: &mut Meter) -> Result<(), Stop> {
-    let ground = &run.job.ground;
-    let mut books = C::books(ground)?;
-    let runs = C::runs(&mut books, ground)?;
-    let handles = [0, 1].map(|thread| C::handle(&runs, thread));
-    match run.claims {
-        None => run.with_two(handles, meter),
-        Some(claims) => {
-            let checked = handles.map(|runs| Checked::new(runs, claims, C::ABOUT));
-            run.with_two(checked, meter)
-        }
-    }
-}
-
-impl Run<'_> {
-    fn with<R: PageRuns>(&self, runs: &mut R, meter: &mut Meter) -> Result<(), Stop> {
-        let (ground, pages) = (&self.job.ground, self.job.ground.pages());
-        match (self.work, &self.job.recording) {
-            (Work::Hot, _) => hot::run(runs, meter),
-            (Work::Bulk, _) => bulk::run(runs, pages, meter),
-            (Work::Half, _) => half::run(runs, pages, meter),
-            (Work::Mixed(full), _) => mixed::run(runs, pages, full, self.seed, meter),
-            (Work::Huge, _) => huge::run(runs, ground, meter),
-            (Work::Play, Some(recording)) => match self.claims {
-                None => play::time(&recording.trace, runs, meter),
-                Some(claims) => play::check(&recording.trace, runs, claims, meter),
-            },
-            _ => Ok(()),
-        }
-    }
-
-    fn with_two<R>(&self, handles: [R; 2], meter: &mut Meter) -> Result<(), Stop>
-    where
-        R: PageRuns<Block: Send> + Send,
-    {
-        match self.work {
-            Work::PairTwo => threads::pair(handles, meter),
-            Work::RandomTwo => threads::random(handles, self.job.ground.pages(), meter),
-            Work::Pass => threads::pass(handles, meter),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Runs one contender at one work, with its instructions counted.
-pub(crate) fn count<C: Contender>(job: &Job, work: Work, meter: &mut Meter) -> Result<(), Stop> {
-    let run = Run {
-        job,
-        work,
-        seed: SEEDS[0],
-        claims: None,
-        least: None,
-    };
-    alone::<C>(run, meter)
 }

@@ -16,10 +16,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::adaptor::{About, Contender, Shareable, Visitor, all, each, name};
-use crate::contest::{self, Terms};
+use crate::contest::Terms;
 use crate::figure::{Figure, Full};
 use crate::meter::{COUNTED, Effort, Meter, Mode, Stop};
 use crate::options::range;
+use crate::run;
 use crate::work::Work;
 
 /// The works that are counted.
@@ -64,7 +65,7 @@ pub fn child(work: usize, contender: &str) -> Result<Vec<(Figure, u64)>, String>
             let counted = || -> Result<_, String> {
                 let job = range(PAGES, PAGES, vec![self.work])?;
                 let mut meter = Meter::new(Mode::Count, EFFORT);
-                match contest::count::<C>(&job, self.work, &mut meter) {
+                match run::count::<C>(&job, self.work, &mut meter) {
                     Ok(()) => Ok(meter.operations().to_vec()),
                     Err(Stop::Denied(why)) => Err(why),
                     Err(Stop::Late { what, .. }) => Err(format!("did not finish: {what}")),

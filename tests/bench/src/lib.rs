@@ -21,6 +21,7 @@ pub mod meter;
 pub mod options;
 pub mod picture;
 pub mod results;
+mod run;
 pub mod table;
 pub mod targets;
 pub mod work;

@@ -52,12 +52,15 @@ pub enum Trouble {
     Unable(String),
     /// It did not finish in time, or was refused what must be there.
     Stopped(Stop),
+    /// It did not finish something easier, and was not asked.
+    Hopeless(String),
 }
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unable(why) => f.write_str(why),
+            Self::Hopeless(why) => write!(f, "not tried: too slow {why}"),
             Self::Stopped(Stop::Denied(why)) => f.write_str(why),
             Self::Stopped(Stop::Late { what, done, of, ns }) => {
                 write!(f, "{what}, {done} of {of}, {ns:.0} ns each")
@@ -124,7 +127,10 @@ impl Cell {
     /// Returns whether the contender had not enough time.
     #[must_use]
     pub const fn is_late(&self) -> bool {
-        matches!(self.trouble, Some(Trouble::Stopped(Stop::Late { .. })))
+        matches!(
+            self.trouble,
+            Some(Trouble::Stopped(Stop::Late { .. }) | Trouble::Hopeless(_))
+        )
     }
 }
 

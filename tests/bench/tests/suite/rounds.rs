@@ -5,6 +5,7 @@ use std::time::Duration;
 use spanheap_bench::adaptor::{all, name};
 use spanheap_bench::contest::{Lap, run};
 use spanheap_bench::figure::{Figure, Full};
+use spanheap_bench::options::range;
 use spanheap_bench::results::{Place, Results, Trouble};
 use spanheap_bench::table::Table;
 use spanheap_bench::work::Work;
@@ -125,6 +126,30 @@ fn what_takes_too_long_is_named_and_not_dropped() {
         text.contains("bitmap: filling the range, 256 of 8192"),
         "{text}"
     );
+}
+
+#[test]
+fn who_was_too_slow_is_not_asked_for_something_harder() {
+    let mut terms = terms();
+    terms.effort.patience = Duration::ZERO;
+    terms.contenders = vec![name::BITMAP.into(), name::BITMAP_LOCKED.into()];
+    let works = [Work::Bulk];
+    let larger = range(2 * PAGES, PAGES, works.to_vec()).expect("a small range");
+    let results = run(&[small(&works), larger], &terms, |_, _| {});
+    let trouble = |pages, name| {
+        let cell = results
+            .cell(&Place::Range(pages), Figure::Fill, name)
+            .expect("a cell");
+        assert!(cell.is_late());
+        cell.trouble.as_ref().map(ToString::to_string)
+    };
+    let not_tried = |why: &str| Some(format!("not tried: too slow {why}"));
+    assert!(trouble(PAGES, name::BITMAP) != not_tried("without the lock"));
+    assert_eq!(
+        trouble(PAGES, name::BITMAP_LOCKED),
+        not_tried("without the lock")
+    );
+    assert_eq!(trouble(2 * PAGES, name::BITMAP), not_tried("in 8192 pages"));
 }
 
 #[test]
