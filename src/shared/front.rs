@@ -398,6 +398,6 @@ impl<'m> Front<'m> {
 
 /// Returns a block's word of one of the arrays.
 #[inline]
-pub(super) fn of<'m>(array: &'m [[AtomicU64; BLOCKS]], block: u32) -> Option<&'m AtomicU64> {
+pub(super) fn of(array: &[[AtomicU64; BLOCKS]], block: u32) -> Option<&AtomicU64> {
     array.as_flattened().get(block as usize)
 }
