@@ -11,8 +11,8 @@
 //! block), `hoard` and `state` (packed words and their transitions), `hints`
 //! (where to look first), `front` (single pages), `chunk` (chunks and their
 //! lists), `run` (runs), `cpu` (what is asked of the machine), `metadata`,
-//! `heap` (the verbs), `residency` (what is not backed), `count` (counters and
-//! checks).
+//! `heap` (the verbs), `search` (where pages are found), `residency` (what is not
+//! backed), `count` (counters and checks).
 
 mod atomic;
 mod chunk;
@@ -31,6 +31,8 @@ mod models;
 #[cfg(not(all(test, loom)))]
 mod residency;
 mod run;
+#[cfg(not(all(test, loom)))]
+mod search;
 mod state;
 mod word;
 

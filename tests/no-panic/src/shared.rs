@@ -5,7 +5,7 @@ use core::sync::atomic::AtomicU64;
 use spanheap::region::MemoryMap;
 use spanheap::{
     Budget, Class, Cpu, Metadata, OneCpu, PageCount, PageRange, Request, Residency, SharedHeap,
-    SharedMetadata, StaticFront, Window, front_words,
+    SharedMetadata, StaticFront, Window,
 };
 
 use crate::{Anything, any};
@@ -71,7 +71,7 @@ pub fn made(
     front: &'static [AtomicU64],
     words: &'static StaticFront<64>,
 ) {
-    any(front_words(any(window), any(0)));
+    any(spanheap::front_words(any(window), any(0)));
     any(StaticFront::<64>::take(any(words)));
     any(StaticFront::<64>::new());
     any(OneCpu.index());
