@@ -191,7 +191,7 @@ impl Iterator for ManagedRanges<'_> {
 
 impl FusedIterator for ManagedRanges<'_> {}
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 #[expect(
     clippy::single_range_in_vec_init,
     reason = "lists of one range are meant"

@@ -93,14 +93,12 @@ compiler() {
 
 toolchain() {
     compiler "$1" || return
-    # One for each, so that they can be built at the same time.
-    target+=(--target-dir "${CARGO_TARGET_DIR:-target}/$1")
     # rustup's targets bring a linker.
     if [ "${cargo[0]}" = env ]; then
         find_linker || { install_packages lld && find_linker; } ||
             missing "a linker for any architecture is missing (Debian: lld)" || return
         target+=(--config "target.$(triple_of "$1").rustflags=['-C', 'linker=$linker', '-C', 'linker-flavor=ld.lld']")
     fi
-    # Only x86-64 has the kernels that are its own.
+    # Some kernels are x86-64's own, or would show nothing more elsewhere.
     [ "$1" = x86_64 ] || target+=(--no-default-features)
 }

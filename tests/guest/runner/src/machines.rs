@@ -160,29 +160,23 @@ pub(crate) fn for_kernel(name: &str, architecture: Architecture) -> Vec<Machine>
             machine(Q35, 4608, &[], 240),
             machine(MICROVM, 512, &[], 60),
         ],
-        // Memory begins at 1 GiB or 2 GiB there, and reaches beyond 4 GiB.
-        "memory" => vec![machine(VIRT, 512, &[], 60), machine(VIRT, 3584, &[], 180)],
         "balloon" if x86 => vec![
             machine(PC, 1024, OVER_PCI, 90),
             machine(Q35, 1024, OVER_PCI, 90),
             machine(MICROVM, 1024, OVER_MMIO, 90),
             machine(MICROVM, 1024, OVER_LEGACY_MMIO, 90),
         ],
-        "balloon" => vec![
-            machine(VIRT, 1024, OVER_MMIO, 90),
-            machine(VIRT, 1024, OVER_LEGACY_MMIO, 90),
-        ],
+        "balloon" => vec![machine(VIRT, 1024, OVER_MMIO, 90)],
         // The trace has 1.24 GiB alive at its peak; the books, the table of
         // blocks and the tape come to less than 64 MiB.
-        "replay" if x86 => {
+        "replay" => {
             let pc = machine(PC, 2048, OVER_PCI, 180);
             vec![huge(pc.clone()), single(pc)]
         }
-        "replay" => vec![single(machine(VIRT, 2048, OVER_MMIO, 180))],
         // 1 GiB in pieces, and something beside it.
         "reporting" => vec![machine(PC, 1536, OVER_PCI, 90)],
-        // 3 GiB, so that a whole one is somewhere in it; most is never touched.
-        "bringup" => vec![machine(PC, 3072, &[], 90), machine(MICROVM, 3072, &[], 90)],
+        // So that a whole GiB is somewhere in it; most is never touched.
+        "bringup" => vec![machine(PC, 2304, &[], 90), machine(MICROVM, 2304, &[], 90)],
         _ if x86 => vec![machine(PC, 512, &[], 60), machine(MICROVM, 512, &[], 60)],
         _ => vec![machine(VIRT, 512, &[], 60)],
     }
