@@ -1,21 +1,20 @@
 //! Chunks: opened, owned, left, listed, and taken whole to go back.
 //!
 //! Lists are hints and a chunk's state is the truth ([`State`]). A chunk that
-//! nobody owns is listed for single pages once it has a few free ones, so that
-//! a CPU that claims it has something of it, and for its return once all are
-//! free. Whoever changes a state looks at the words afterwards, and whoever
+//! nobody owns is listed for single pages once it has enough free ones, and for
+//! its return once all are free. Whoever changes a state looks at the words afterwards, and whoever
 //! changes a word at the state: so of two that change both at the same time, one
 //! sees the other's change, and nothing is left unlisted for good.
 
 use super::atomic::Ordering;
-use super::front::{BINS, Front, MAX_RUN, Place, of};
-use super::hoard::Hoard;
+use super::front::{BINS, Bits, Front, MAX_RUN, Place};
 use super::state::{NOBODY, State};
-use super::word::{BLOCK, BLOCKS, CHUNK, longest_run};
+use super::word::{BLOCK, BLOCKS, has, has_byte, longest_run};
 
-/// A chunk is listed for single pages from so many free ones on. Fewer, and
-/// CPUs claim chunks for a page or two each; more, and pages lie unlisted.
-const READY: u32 = 24;
+/// A chunk is listed for single pages once one of its blocks has so many free
+/// ones: the others have about half as many then. With fewer, CPUs would claim
+/// chunks for a few pages each; with more, pages lie unlisted.
+const READY: u32 = 8;
 
 /// Returns the list of the blocks whose longest run is `longest`, if that is of
 /// use to any request for a run.
@@ -35,17 +34,14 @@ pub(super) const fn bin_of(longest: u32) -> Option<usize> {
 
 impl<'m> Front<'m> {
     /// Takes over a chunk that was the treap's, with all of its pages free; it is
-    /// owned by the hoard at `place`, which is to be filled from it.
+    /// owned by `place`, which is to claim pages of it.
     pub(super) fn open(&self, chunk: u32, place: Place<'m>) {
-        let (Some(state), Some(words)) = (
-            self.states.get(chunk as usize),
-            self.words.get(chunk as usize),
-        ) else {
+        let Some(state) = self.states.get(chunk as usize) else {
             return;
         };
         // Before the words: whoever sees a free page sees whose it is.
         state.store(State::owned(place.group, place.id).0, Ordering::SeqCst);
-        for word in words {
+        for word in self.words(Bits::Free, chunk) {
             // Release: the pages come with whatever the treap's lock ordered.
             word.store(u64::MAX, Ordering::SeqCst);
         }
@@ -54,7 +50,8 @@ impl<'m> Front<'m> {
         }
     }
 
-    /// Gives up the ownership of a chunk, and lists it as its words say.
+    /// Gives up the ownership of a chunk with what is claimed of it, and lists it
+    /// as its words say.
     pub(super) fn leave(&self, chunk: u32) {
         let Some(state) = self.states.get(chunk as usize) else {
             return;
@@ -68,6 +65,12 @@ impl<'m> Front<'m> {
         ) {
             now = other;
         }
+        self.abandon(chunk);
+    }
+
+    /// Gives back what is claimed of a chunk that was left, and lists it.
+    pub(super) fn abandon(&self, chunk: u32) {
+        self.unclaim(chunk);
         self.settle(chunk);
         for block in blocks(chunk) {
             self.relist(block);
@@ -76,23 +79,24 @@ impl<'m> Front<'m> {
 
     /// Lists a chunk that nobody owns as its words say.
     pub(super) fn settle(&self, chunk: u32) {
-        let free = self.free_pages(chunk);
-        if free == CHUNK {
+        if self.is_whole(chunk) {
             self.full.set(chunk);
         }
-        if free >= READY {
+        if self.is_worth(chunk) {
             self.list(chunk);
         }
     }
 
-    /// Returns how many pages the words of a chunk say are free.
-    pub(super) fn free_pages(&self, chunk: u32) -> u32 {
-        let words = self.words.get(chunk as usize);
-        let words = words.map_or(&[][..], |words| words);
-        words
-            .iter()
-            .map(|word| word.load(Ordering::SeqCst).count_ones())
-            .sum()
+    /// Returns whether all pages of a chunk are free.
+    fn is_whole(&self, chunk: u32) -> bool {
+        let mut words = self.words(Bits::Free, chunk).iter();
+        words.all(|word| word.load(Ordering::SeqCst) == u64::MAX)
+    }
+
+    /// Returns whether a chunk has pages enough to be listed.
+    fn is_worth(&self, chunk: u32) -> bool {
+        let mut words = self.words(Bits::Free, chunk).iter();
+        words.any(|word| has(word.load(Ordering::SeqCst), READY))
     }
 
     fn list(&self, chunk: u32) {
@@ -137,29 +141,17 @@ impl<'m> Front<'m> {
         }
     }
 
-    /// What follows a free of `bit` that left `word` in a block.
-    #[inline]
-    pub(super) fn freed(&self, block: u32, word: u64, bit: u64) {
-        let state = self.state(block / BLOCKS as u32);
-        if state.owner().is_none() {
-            self.freed_of_nobody(state, block, word, bit);
-        }
-    }
-
-    pub(super) fn freed_of_nobody(&self, state: State, block: u32, word: u64, bit: u64) {
+    /// Lists a chunk of nobody's, in `state`, and one of its blocks, after a free
+    /// of `bit` that left `word` in the block.
+    pub(super) fn list_freed(&self, state: State, block: u32, word: u64, bit: u64) {
         let chunk = block / BLOCKS as u32;
-        let is_ready = state.is_ready(state.group());
-        let beside = (word << 1 | word >> 1) & bit != 0;
-        if is_ready && !beside {
-            return;
-        }
-        // Not at every one: to count a chunk's pages is dear, and so is to find
-        // a block's longest run.
-        let free = word.count_ones();
-        if (!is_ready && free.is_multiple_of(4)) || free == BLOCK {
+        if word == u64::MAX {
             self.settle(chunk);
+        } else if !state.is_listed() && has(word, READY) {
+            self.list(chunk);
         }
-        if beside && free.is_multiple_of(8) {
+        // Not at every free: to find a block's longest run is dear.
+        if has_byte(word, bit.trailing_zeros()) {
             self.relist(block);
         }
     }
@@ -167,7 +159,7 @@ impl<'m> Front<'m> {
     /// Lists a block by its longest run.
     pub(super) fn relist(&self, block: u32) {
         let state = self.state(block / BLOCKS as u32);
-        let Some(word) = self.word(block).filter(|_| state.is_front()) else {
+        let Some(word) = self.word(Bits::Free, block).filter(|_| state.is_front()) else {
             return;
         };
         let free = word.load(Ordering::SeqCst);
@@ -186,14 +178,12 @@ impl<'m> Front<'m> {
     /// or [`reopen`](Self::reopen). Says no, and changes nothing, if a page is in
     /// use or claimed, or a CPU owns the chunk.
     pub(super) fn take_whole(&self, chunk: u32) -> bool {
-        let (Some(state), Some(words)) = (
-            self.states.get(chunk as usize),
-            self.words.get(chunk as usize),
-        ) else {
+        let words = self.words(Bits::Free, chunk);
+        let Some(state) = self.states.get(chunk as usize) else {
             return false;
         };
         loop {
-            if self.free_pages(chunk) != CHUNK {
+            if !self.is_whole(chunk) {
                 return false;
             }
             let now = State(state.load(Ordering::SeqCst));
@@ -233,7 +223,7 @@ impl<'m> Front<'m> {
 
     /// Puts a chunk that was taken whole back into the front tier.
     pub(super) fn reopen(&self, chunk: u32) {
-        for word in self.words.get(chunk as usize).into_iter().flatten() {
+        for word in self.words(Bits::Free, chunk) {
             word.fetch_or(u64::MAX, Ordering::SeqCst);
         }
         self.leave(chunk);
@@ -241,45 +231,8 @@ impl<'m> Front<'m> {
 
     /// Returns whether some page of a chunk is not backed.
     pub(super) fn has_released(&self, chunk: u32) -> bool {
-        let mut words = self.released.get(chunk as usize).into_iter().flatten();
+        let mut words = self.words(Bits::Released, chunk).iter();
         words.any(|word| word.load(Ordering::Relaxed) != 0)
-    }
-
-    /// Gives back all that a hoard has claimed, its chunk too.
-    pub(super) fn drain(&self, place: Place<'m>) {
-        // Acquire: pairs with the Release that published it; the pages go on
-        // with the Release of `give_back`.
-        let hoard = Hoard(place.hoard.swap(Hoard::EMPTY.0, Ordering::SeqCst));
-        self.give_back(hoard);
-        if let Some(chunk) = hoard.chunk() {
-            self.leave(chunk);
-        }
-    }
-
-    /// Takes one page from wherever there is one, looking at every word.
-    pub(super) fn claim_anywhere(&self) -> Option<u32> {
-        for (block, word) in (0_u32..).zip(self.words.as_flattened()) {
-            let mut free = word.load(Ordering::Relaxed);
-            while free != 0 {
-                // As `claim_half`.
-                match word.compare_exchange(
-                    free,
-                    free & (free - 1),
-                    Ordering::SeqCst,
-                    Ordering::Relaxed,
-                ) {
-                    Ok(_) => return Some(block * BLOCK + free.trailing_zeros()),
-                    Err(now) => free = now,
-                }
-            }
-        }
-        None
-    }
-
-    /// Returns whether a page is not backed.
-    pub(super) fn is_released(&self, page: u32) -> bool {
-        of(self.released, page / BLOCK)
-            .is_some_and(|word| word.load(Ordering::Relaxed) >> (page % BLOCK) & 1 == 1)
     }
 }
 

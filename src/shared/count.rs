@@ -7,9 +7,8 @@
 
 use super::atomic::Ordering;
 use super::cpu::Cpu;
-use super::front::{Front, of};
+use super::front::{Bits, Front};
 use super::heap::SharedHeap;
-use super::hoard::Hoard;
 use super::word::{BLOCK, BLOCKS, CHUNK};
 use crate::backing::Backing;
 use crate::heap::{Inconsistency, Stats};
@@ -74,11 +73,13 @@ impl<B: Backing, C: Cpu> SharedHeap<'_, B, C> {
             }
         }
         for place in front.places() {
-            let hoard = Hoard(place.hoard.load(Ordering::SeqCst));
-            let Some(chunk) = hoard.chunk() else { continue };
+            let Some(block) = place.current() else {
+                continue;
+            };
+            let chunk = block / BLOCKS as u32;
             if front.state(chunk).owner() != Some(place.id) {
                 return Err(Inconsistency {
-                    rule: "a chunk is owned by the hoard that is claimed from it",
+                    rule: "a CPU takes pages from a chunk that it owns",
                     page: Page::new(chunk * CHUNK),
                 });
             }
@@ -91,39 +92,40 @@ impl Front<'_> {
     /// Returns how many pages of chunks are free, and how many of those are not
     /// backed.
     fn idle(&self) -> (u32, u32) {
-        let ones = |words: &[super::atomic::AtomicU64]| -> u32 {
-            let count = |word: &super::atomic::AtomicU64| word.load(Ordering::Relaxed).count_ones();
-            words.iter().map(count).sum()
+        let ones = |bits, chunk| -> u32 {
+            let words = self.words(bits, chunk).iter();
+            words
+                .map(|word| word.load(Ordering::Relaxed).count_ones())
+                .sum()
         };
         let (mut free, mut released) = (0, 0);
         for chunk in 0..self.chunks() {
             if self.state(chunk).is_front() {
-                let words = self.words.get(chunk as usize);
-                free += words.map_or(0, |words| ones(words));
-                let words = self.released.get(chunk as usize);
-                released += words.map_or(0, |words| ones(words));
+                free += ones(Bits::Free, chunk) + ones(Bits::Claimed, chunk);
+                released += ones(Bits::Released, chunk);
             }
         }
-        let hoarded = self.places().map(|place| {
-            let hoard = Hoard(place.hoard.load(Ordering::Relaxed));
-            hoard.bits().count_ones()
-        });
-        (free + hoarded.sum::<u32>(), released)
+        (free, released)
     }
 
     /// Returns a rule that a chunk of the front tier breaks.
     fn broken_rule(&self, chunk: u32) -> Option<&'static str> {
         let first = chunk * BLOCKS as u32;
         (first..first + BLOCKS as u32).find_map(|block| {
-            let load = |array| of(array, block).map_or(0, |word| word.load(Ordering::SeqCst));
-            let (word, hoarded) = (load(self.words), self.hoarded_of(block));
-            if word & hoarded != 0 {
+            let load = |bits| {
+                let word = self.word(bits, block);
+                word.map_or(0, |word| word.load(Ordering::SeqCst))
+            };
+            let (word, claimed) = (load(Bits::Free), load(Bits::Claimed));
+            if word & claimed != 0 {
                 Some("a page is free in its word or claimed, not both")
-            } else if load(self.runs) & (word | hoarded) != 0 {
+            } else if claimed != 0 && self.state(chunk).owner().is_none() {
+                Some("nothing of a chunk that nobody owns is claimed")
+            } else if load(Bits::Runs) & (word | claimed) != 0 {
                 Some("no free page continues a run")
-            } else if load(self.runs) & 1 != 0 {
+            } else if load(Bits::Runs) & 1 != 0 {
                 Some("a block's first page continues no run")
-            } else if load(self.released) & !(word | hoarded) != 0 {
+            } else if load(Bits::Released) & !(word | claimed) != 0 {
                 Some("every page in use is backed")
             } else {
                 None
@@ -132,10 +134,9 @@ impl Front<'_> {
     }
 
     fn is_touched(&self, chunk: u32) -> bool {
-        [self.words, self.runs, self.released]
+        [Bits::Free, Bits::Runs, Bits::Claimed, Bits::Released]
             .into_iter()
-            .filter_map(|array| array.get(chunk as usize))
-            .flatten()
+            .flat_map(|bits| self.words(bits, chunk))
             .any(|word| word.load(Ordering::SeqCst) != 0)
     }
 }

@@ -10,7 +10,7 @@
 use core::fmt;
 
 use super::cpu::Cpu;
-use super::front::{Front, MAX_RUN};
+use super::front::{Bits, Front, MAX_RUN};
 use super::metadata::SharedMetadata;
 use super::word::{BLOCK, CHUNK};
 use crate::backing::{Backing, Refused, Residency};
@@ -225,17 +225,27 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
     /// page is free at all; for 2 to 16 pages, if no block and, once every chunk
     /// without a page in use is back there, the treap has no run of them; for
     /// more, or with an alignment or a window, if then the treap has none.
-    #[inline]
+    #[inline(always)]
     pub fn alloc(&self, request: impl Into<Request>) -> Result<PageRange, AllocError> {
         let request = request.into();
-        if request.pages == ONE
-            && request.is_plain()
-            && let Some(page) = self.pop(request.class)
-            && let Some(range) = range_of(page, ONE)
-        {
-            return Ok(range);
+        if request.pages == ONE && request.is_plain() {
+            let popped = self.pop(request.class);
+            return match popped {
+                Some((range, true)) => Ok(range),
+                popped => self.alloc_one(request.class, popped.map(|(range, _)| range)),
+            };
         }
         self.alloc_otherwise(&request)
+    }
+
+    /// Hands out a page that this CPU has claimed: what nearly every request comes
+    /// to. Says whether it is backed.
+    #[inline(always)]
+    fn pop(&self, class: Class) -> Option<(PageRange, bool)> {
+        let tier = self.tier.get()?;
+        let place = tier.front.place(self.cpu.index(), group(class))?;
+        let page = tier.front.pop(place)?;
+        Some((range_of(page, ONE)?, !tier.front.is_released(page)))
     }
 
     /// Hands out one page without waiting for anybody: for interrupt handlers.
@@ -251,13 +261,13 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         let place = tier.front.place(self.cpu.index(), group(class));
         let place = place.ok_or(AllocError::NoRun)?;
         loop {
-            match Front::pop(place) {
-                Some((page, released)) if released && tier.front.is_released(page) => {
+            match tier.front.pop(place) {
+                Some(page) if tier.front.is_released(page) => {
                     // To be committed, which may wait.
                     let _ = tier.front.free_page(page);
                     return Err(AllocError::NoRun);
                 }
-                Some((page, _)) => return range_of(page, ONE).ok_or(AllocError::NoRun),
+                Some(page) => return range_of(page, ONE).ok_or(AllocError::NoRun),
                 None if tier.front.refill(place) => {}
                 None => return Err(AllocError::NoRun),
             }
@@ -289,10 +299,11 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
     /// If the pages are free, no pages of the heap, or a part of what was handed
     /// out, or more. A second free of pages that were handed out again meanwhile
     /// cannot be told from a right one.
-    #[inline]
+    #[inline(always)]
     pub fn free(&self, range: PageRange) -> Result<(), FreeError> {
         let tier = self.tier.get().ok_or(FreeError::Outside)?;
-        if range.count() == ONE && tier.front.free_plain(range.start().number()) {
+        let page = range.start().number();
+        if range.count() == ONE && tier.front.free_plain(page, || self.cpu.index()) {
             return Ok(());
         }
         self.free_otherwise(tier, range)
@@ -352,18 +363,6 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         self.tier.get().map_or(Window::EMPTY, |tier| tier.window)
     }
 
-    /// Hands out a page that this CPU has claimed and that is backed: what nearly
-    /// every request comes to.
-    #[inline]
-    fn pop(&self, class: Class) -> Option<u32> {
-        let place = self
-            .tier
-            .get()?
-            .front
-            .place(self.cpu.index(), group(class))?;
-        Front::pop_backed(place)
-    }
-
     #[inline(never)]
     fn free_otherwise(&self, tier: &Tier<'m>, range: PageRange) -> Result<(), FreeError> {
         let (page, count) = (range.start().number(), range.count().get());
@@ -380,9 +379,9 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         let page = range.start().number();
         if tier.front.state(page / CHUNK).is_front() {
             // Longer than anything there.
-            let word = tier.front.word(page / BLOCK);
+            let word = tier.front.word(Bits::Free, page / BLOCK);
             let word = word.map_or(0, |word| word.load(super::atomic::Ordering::Relaxed));
-            let free = (word | tier.front.hoarded_of(page / BLOCK)) >> (page % BLOCK) & 1 == 1;
+            let free = (word | tier.front.claimed_of(page / BLOCK)) >> (page % BLOCK) & 1 == 1;
             return Err(if free {
                 FreeError::NotInUse
             } else {

@@ -3,16 +3,16 @@
 //!
 //! Nearly all requests are for one page. The front tier takes whole chunks of
 //! 512 pages from the page heap; each CPU owns one for each group of pages, and
-//! claims half a block of it at a time. To allocate a page is then to take a bit
-//! of the CPU's own word; to free one, from any CPU, to set a bit in its block's.
+//! claims one block of it at a time. To allocate a page is then to take a bit of
+//! what is claimed; to free one, from any CPU, to set a bit in its block's word.
 //! Runs of up to 16 pages come out of one block, longer ones from the treap.
 //!
 //! The files beside this one, from the bottom up: `atomic`, `word` (bits of a
-//! block), `hoard` and `state` (packed words and their transitions), `hints`
-//! (where to look first), `front` (single pages), `chunk` (chunks and their
-//! lists), `run` (runs), `cpu` (what is asked of the machine), `metadata`,
-//! `heap` (the verbs), `search` (where pages are found), `residency` (what is not
-//! backed), `count` (counters and checks).
+//! block), `state` (a chunk's, and its transitions), `hints` (where to look
+//! first), `front` (where each word is), `single` (single pages), `chunk` (chunks
+//! and their lists), `run` (runs), `cpu` (what is asked of the machine),
+//! `metadata`, `heap` (the verbs), `search` (where pages are found), `residency`
+//! (what is not backed), `count` (counters and checks).
 
 mod atomic;
 mod chunk;
@@ -23,7 +23,6 @@ mod front;
 #[cfg(not(all(test, loom)))]
 mod heap;
 mod hints;
-mod hoard;
 #[cfg(not(all(test, loom)))]
 mod metadata;
 #[cfg(all(test, loom))]
@@ -33,6 +32,7 @@ mod residency;
 mod run;
 #[cfg(not(all(test, loom)))]
 mod search;
+mod single;
 mod state;
 mod word;
 

@@ -16,13 +16,12 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::atomic::{AtomicU64, Ordering};
-use super::front::{Front, Place, front_words};
+use super::front::{Bits, Front, Place, front_words};
 use super::hints::{Hints, words_for};
-use super::hoard::Hoard;
 use super::state::State;
 use super::word::{BLOCK, BLOCKS, CHUNK};
 
-/// Two CPUs, two groups: the hoards 0 and 2 are of the first group.
+/// Two CPUs, two groups: the places 0 and 2 are of the first group.
 const CPUS: usize = 2;
 
 /// A front tier of one chunk, and what two of its pages hold.
@@ -43,7 +42,7 @@ impl Model {
         // As long as the model runs, and no model is long.
         let memory: &'static [AtomicU64] = Box::leak(memory.into_boxed_slice());
         let front = Front::new(memory, CHUNK, CPUS).expect("enough words");
-        for (word, free) in front.words[0].iter().zip(free) {
+        for (word, free) in front.words(Bits::Free, 0).iter().zip(free) {
             word.store(free, Ordering::SeqCst);
         }
         front.states[0].store(state.0, Ordering::SeqCst);
@@ -53,15 +52,23 @@ impl Model {
         })
     }
 
+    /// The same, owned by the first CPU, which has claimed these pages.
+    fn owned(free: [u64; BLOCKS], claimed: u64) -> Arc<Self> {
+        let model = Self::new(free, State::owned(0, 0));
+        model.front.words(Bits::Claimed, 0)[0].store(claimed, Ordering::SeqCst);
+        model.place(0).block.store(1, Ordering::SeqCst);
+        model
+    }
+
     fn place(&self, cpu: usize) -> Place<'static> {
         self.front.place(cpu, 0).expect("a CPU")
     }
 
-    /// Takes a page as an allocation does, from whatever the hoard has or finds
-    /// in the chunk.
+    /// Takes a page as an allocation does, from whatever the CPU has claimed or
+    /// finds in the chunk.
     fn take(&self, place: Place<'static>) -> Option<u32> {
         loop {
-            if let Some((page, _)) = Front::pop(place) {
+            if let Some(page) = self.front.pop(place) {
                 return Some(page);
             }
             if !self.front.refill(place) {
@@ -76,22 +83,17 @@ impl Model {
         self.content[page as usize].with_mut(|content| unsafe { *content += 1 });
     }
 
-    /// Every page that is free, in a word or in a hoard; panics if one is twice.
+    /// Every page that is free or claimed; panics if one is both.
     fn free_pages(&self) -> Vec<u32> {
         let mut pages = Vec::new();
-        for (number, word) in (0_u32..).zip(&self.front.words[0]) {
-            let word = word.load(Ordering::SeqCst);
-            pages.extend(
-                (0..BLOCK)
-                    .filter(|bit| word >> bit & 1 == 1)
-                    .map(|bit| number * BLOCK + bit),
-            );
-        }
-        for place in self.front.places() {
-            let mut hoard = Hoard(place.hoard.load(Ordering::SeqCst));
-            while let Some((page, rest)) = hoard.pop() {
-                pages.push(page);
-                hoard = rest;
+        for bits in [Bits::Free, Bits::Claimed] {
+            for (number, word) in (0_u32..).zip(self.front.words(bits, 0)) {
+                let word = word.load(Ordering::SeqCst);
+                pages.extend(
+                    (0..BLOCK)
+                        .filter(|bit| word >> bit & 1 == 1)
+                        .map(|bit| number * BLOCK + bit),
+                );
             }
         }
         pages.sort_unstable();
@@ -119,11 +121,8 @@ fn explore(model: impl Fn() + Send + Sync + 'static) {
 #[test]
 fn whoever_gets_a_page_sees_what_its_last_owner_wrote() {
     explore(|| {
-        let model = Model::new([1, 0], State::owned(0, 0));
+        let model = Model::owned([0b1111, 0], 0);
         let place = model.place(0);
-        place
-            .hoard
-            .store(Hoard::new(0, 0, false).0, Ordering::SeqCst);
         // Two threads of one CPU: one was moved away in between.
         let other = {
             let model = Arc::clone(&model);
@@ -139,18 +138,15 @@ fn whoever_gets_a_page_sees_what_its_last_owner_wrote() {
             assert_eq!(model.front.free_page(page), Some(Ok(())));
         }
         other.join().expect("it did not fail");
-        assert_eq!(model.free_pages(), [0]);
+        assert_eq!(model.free_pages(), [0, 1, 2, 3]);
     });
 }
 
 #[test]
 fn a_page_freed_by_another_cpu_is_seen_by_whoever_claims_it() {
     explore(|| {
-        let model = Model::new([2, 0], State::owned(0, 0));
+        let model = Model::owned([0b1_1110, 0], 0);
         let place = model.place(0);
-        place
-            .hoard
-            .store(Hoard::new(0, 0, false).0, Ordering::SeqCst);
         model.write(0);
         let other = {
             let model = Arc::clone(&model);
@@ -159,8 +155,9 @@ fn a_page_freed_by_another_cpu_is_seen_by_whoever_claims_it() {
                 assert_eq!(model.front.free_page(0), Some(Ok(())));
             })
         };
-        for _ in 0..2 {
-            if let Some(page) = model.take(place) {
+        for _ in 0..5 {
+            // Two of the pages have a content.
+            if let Some(page) = model.take(place).filter(|page| *page < 2) {
                 model.write(page);
             }
         }
@@ -171,11 +168,8 @@ fn a_page_freed_by_another_cpu_is_seen_by_whoever_claims_it() {
 #[test]
 fn a_drain_and_an_allocation_neither_lose_nor_double_a_page() {
     explore(|| {
-        let model = Model::new([0b100, 0], State::owned(0, 0));
+        let model = Model::owned([0b111_1100, 0], 0b11);
         let place = model.place(0);
-        place
-            .hoard
-            .store(Hoard::new(0, 0b011, false).0, Ordering::SeqCst);
         let other = {
             let model = Arc::clone(&model);
             thread::spawn(move || model.front.drain(model.place(0)))
@@ -185,18 +179,23 @@ fn a_drain_and_an_allocation_neither_lose_nor_double_a_page() {
         let mut pages = model.free_pages();
         pages.extend(taken);
         pages.sort_unstable();
-        assert_eq!(pages, [0, 1, 2]);
+        assert_eq!(pages, [0, 1, 2, 3, 4, 5, 6]);
+        if model.front.state(0).owner().is_none() {
+            let claimed = model.front.words(Bits::Claimed, 0).iter();
+            assert!(
+                claimed
+                    .into_iter()
+                    .all(|word| word.load(Ordering::SeqCst) == 0)
+            );
+        }
     });
 }
 
 #[test]
-fn two_refills_of_one_hoard_lose_no_page() {
+fn two_refills_of_one_cpu_lose_no_page() {
     explore(|| {
-        let model = Model::new([0b11, 0b1], State::owned(0, 0));
+        let model = Model::owned([0b1111, 0b1111], 0);
         let place = model.place(0);
-        place
-            .hoard
-            .store(Hoard::new(0, 0, false).0, Ordering::SeqCst);
         let other = {
             let model = Arc::clone(&model);
             thread::spawn(move || model.take(model.place(0)))
@@ -206,7 +205,8 @@ fn two_refills_of_one_hoard_lose_no_page() {
         let mut pages = model.free_pages();
         pages.extend(mine.into_iter().chain(theirs));
         pages.sort_unstable();
-        assert_eq!(pages, [0, 1, BLOCK]);
+        let all = (0..4).chain(BLOCK..BLOCK + 4);
+        assert_eq!(pages, all.collect::<Vec<_>>());
     });
 }
 
@@ -232,7 +232,7 @@ fn a_ready_chunk_is_claimed_by_one_cpu() {
 fn a_chunk_that_is_left_while_its_pages_are_freed_is_listed() {
     explore(|| {
         // One page below what is listed, in one block; the free makes it enough.
-        let model = Model::new([(1 << 24) - 2, 0], State::owned(0, 0));
+        let model = Model::owned([(1 << 8) - 2, 0], 0);
         let other = {
             let model = Arc::clone(&model);
             thread::spawn(move || assert_eq!(model.front.free_page(0), Some(Ok(()))))
@@ -289,12 +289,9 @@ fn a_chunk_with_a_claimed_page_does_not_go_back() {
 #[test]
 fn a_run_and_a_page_of_one_block_do_not_overlap() {
     explore(|| {
-        let model = Model::new([0b111, 0], State::owned(0, 0));
+        let model = Model::owned([0b1_1111, 0], 0);
         model.front.relist(0);
         let place = model.place(0);
-        place
-            .hoard
-            .store(Hoard::new(0, 0, false).0, Ordering::SeqCst);
         let other = {
             let model = Arc::clone(&model);
             thread::spawn(move || model.front.take_run(2, 0))
@@ -305,7 +302,7 @@ fn a_run_and_a_page_of_one_block_do_not_overlap() {
         pages.extend(page);
         pages.extend(run.into_iter().flat_map(|first| [first, first + 1]));
         pages.sort_unstable();
-        assert_eq!(pages, [0, 1, 2]);
+        assert_eq!(pages, [0, 1, 2, 3, 4]);
     });
 }
 

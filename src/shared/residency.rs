@@ -11,7 +11,7 @@
 
 use super::atomic::Ordering;
 use super::cpu::Cpu;
-use super::front::{Front, of};
+use super::front::{Bits, Front};
 use super::heap::{SharedHeap, Tier};
 use super::word::{BLOCK, BLOCKS, CHUNK, find_run, mask};
 use crate::backing::Backing;
@@ -123,9 +123,11 @@ impl Tier<'_> {
     /// Returns whether some of these pages, of one block, are not backed.
     pub(super) fn any_released(&self, range: PageRange) -> bool {
         let (start, count) = (range.start().number(), range.count().get());
-        of(self.front.released, start / BLOCK).is_some_and(|word| {
-            word.load(Ordering::Relaxed) & mask(start % BLOCK, count.min(BLOCK)) != 0
-        })
+        self.front
+            .word(Bits::Released, start / BLOCK)
+            .is_some_and(|word| {
+                word.load(Ordering::Relaxed) & mask(start % BLOCK, count.min(BLOCK)) != 0
+            })
     }
 
     /// Notes that these pages, of one block, are backed now, and whatever shares
@@ -134,7 +136,7 @@ impl Tier<'_> {
         let geometry = self.window.geometry();
         let start = geometry.physical_down(range.start().number());
         let end = geometry.physical_up(range.end().number());
-        if let Some(word) = of(self.front.released, start / BLOCK) {
+        if let Some(word) = self.front.word(Bits::Released, start / BLOCK) {
             let count = (end - start).clamp(1, BLOCK);
             word.fetch_and(!mask(start % BLOCK, count), Ordering::SeqCst);
         }
@@ -144,8 +146,8 @@ impl Tier<'_> {
 impl Front<'_> {
     /// Claims a run of free, resident pages of a block, whole physical pages.
     fn claim_resident(&self, block: u32, physical: u32) -> Option<PageRange> {
-        let word = self.word(block)?;
-        let released = of(self.released, block)?;
+        let word = self.word(Bits::Free, block)?;
+        let released = self.word(Bits::Released, block)?;
         let mut free = word.load(Ordering::Relaxed);
         loop {
             let whole = whole_units(free & !released.load(Ordering::Relaxed), physical);
@@ -165,7 +167,7 @@ impl Front<'_> {
     /// Gives claimed pages of one block back.
     fn give_run_back(&self, range: PageRange) {
         let (start, count) = (range.start().number(), range.count().get());
-        if let Some(word) = self.word(start / BLOCK) {
+        if let Some(word) = self.word(Bits::Free, start / BLOCK) {
             // Release: the pages' marks go with them.
             word.fetch_or(mask(start % BLOCK, count.min(BLOCK)), Ordering::SeqCst);
         }
@@ -179,7 +181,7 @@ impl Front<'_> {
     /// Marks pages of one block, which the caller has claimed, as not backed.
     fn note_released(&self, range: PageRange) {
         let (start, count) = (range.start().number(), range.count().get());
-        if let Some(word) = of(self.released, start / BLOCK) {
+        if let Some(word) = self.word(Bits::Released, start / BLOCK) {
             word.fetch_or(mask(start % BLOCK, count.min(BLOCK)), Ordering::SeqCst);
         }
     }
@@ -189,7 +191,7 @@ impl Front<'_> {
     fn resident_of(&self, chunk: u32) -> impl IntoIterator<Item = impl Iterator<Item = PageRange>> {
         let first = chunk * BLOCKS as u32;
         (first..first + BLOCKS as u32).map(move |block| {
-            let released = of(self.released, block);
+            let released = self.word(Bits::Released, block);
             let mut left = released.map_or(0, |word| !word.load(Ordering::Relaxed));
             core::iter::from_fn(move || {
                 if left == 0 {
@@ -205,7 +207,7 @@ impl Front<'_> {
 
     /// Clears the marks of a chunk that was taken whole.
     fn forget_released(&self, chunk: u32) {
-        for word in self.released.get(chunk as usize).into_iter().flatten() {
+        for word in self.words(Bits::Released, chunk) {
             word.store(0, Ordering::SeqCst);
         }
     }

@@ -8,7 +8,7 @@
 
 use super::atomic::Ordering;
 use super::chunk::bin_of;
-use super::front::{BINS, Front, of};
+use super::front::{BINS, Bits, Front};
 use super::state::RUNS;
 use super::word::{BLOCK, BLOCKS, CHUNK, find_run, longest_run, mask};
 use crate::heap::FreeError;
@@ -44,7 +44,7 @@ impl Front<'_> {
     /// Takes a run out of a block; only if the block's longest run is one of
     /// `bin`, if that is given.
     fn take_from(&self, block: u32, count: u32, bin: Option<usize>) -> Option<u32> {
-        let word = self.word(block)?;
+        let word = self.word(Bits::Free, block)?;
         let mut free = word.load(Ordering::Relaxed);
         let (at, left) = loop {
             if bin.is_some() && bin_of(longest_run(free)) != bin {
@@ -60,7 +60,7 @@ impl Front<'_> {
             }
         };
         // Relaxed: read by whoever frees the run, to whom it is handed.
-        if let Some(runs) = of(self.runs, block) {
+        if let Some(runs) = self.word(Bits::Runs, block) {
             runs.fetch_or(mask(at, count) & !mask(at, 1), Ordering::Relaxed);
         }
         if let Some(state) = self.states.get(block as usize / BLOCKS)
@@ -84,7 +84,7 @@ impl Front<'_> {
 
     /// Returns what is wrong with freeing `page` alone, if it is a part of a run.
     pub(super) fn not_single(&self, page: u32) -> Option<FreeError> {
-        let runs = of(self.runs, page / BLOCK)?.load(Ordering::Relaxed);
+        let runs = self.word(Bits::Runs, page / BLOCK)?.load(Ordering::Relaxed);
         let here = runs >> (page % BLOCK);
         if here & 1 != 0 {
             Some(FreeError::Interior)
@@ -136,10 +136,11 @@ impl Front<'_> {
         check: impl FnOnce(u64, u32) -> Result<(), FreeError>,
     ) -> Result<(), FreeError> {
         let (block, at) = (page / BLOCK, page % BLOCK);
-        let (Some(word), Some(runs)) = (self.word(block), of(self.runs, block)) else {
+        let (Some(word), Some(runs)) = (self.word(Bits::Free, block), self.word(Bits::Runs, block))
+        else {
             return Err(FreeError::Outside);
         };
-        let mut free = word.load(Ordering::Relaxed) | self.hoarded_of(block);
+        let mut free = word.load(Ordering::Relaxed) | self.claimed_of(block);
         if free >> at & 1 != 0 {
             return Err(FreeError::NotInUse);
         }
@@ -185,15 +186,6 @@ impl Front<'_> {
         }
         self.relist(block);
         Ok(())
-    }
-
-    /// Returns the pages of a block that its owner has claimed.
-    pub(super) fn hoarded_of(&self, block: u32) -> u64 {
-        let owner = self.state(block / BLOCKS as u32).owner();
-        let hoard = owner.map(|owner| self.hoard_of(owner));
-        hoard
-            .filter(|hoard| hoard.half() / 2 == block)
-            .map_or(0, |hoard| hoard.in_block())
     }
 }
 

@@ -1,39 +1,63 @@
 //! Where pages are found: from the fastest way to the last resort.
 //!
-//! One page: a hoard, then the chunk it owns, then a listed chunk, none of which
-//! takes a lock; then a new chunk from the treap; then what the treap has left,
-//! chunks of other groups, and last every hoard and every word. A run: a listed
-//! block, a new chunk, the treap, and all of that again once every hoard is
-//! drained. More than that: the treap, and again once all chunks without a page
+//! One page: what the CPU has claimed, then the chunk it owns, then a listed
+//! chunk, none of which takes a lock; then a new chunk from the treap; then what
+//! the treap has left, and every word; and last every word again once all claims
+//! are given back. A run: a listed block, a new chunk, the treap, and all of that
+//! again once all claims are given back. More than that: the treap, and again once all chunks without a page
 //! in use are back in it.
 //!
 //! Invariant: a refusal comes last. With no other call in progress, whatever was
 //! passed by on the way is looked at again before it.
 
-use super::atomic::Ordering;
 use super::cpu::Cpu;
-use super::front::{Front, MAX_RUN, Place};
+use super::front::{MAX_RUN, Place};
 use super::heap::{ONE, SharedHeap, Tier, group, range_of};
-use super::hoard::Hoard;
 use super::word::CHUNK;
 use crate::backing::Backing;
-use crate::heap::{AllocError, Request, verbs};
+use crate::heap::{AllocError, Class, Request, verbs};
 use crate::page::{PageCount, PageRange};
 
 /// Where a page or a run was found.
 enum Found {
-    /// In a chunk: its first page, and whether it may have to be committed.
-    Claimed(u32, bool),
+    /// In a chunk: its first page, which may have to be committed.
+    Claimed(u32),
     /// In the treap, committed.
     Treaps(PageRange),
 }
 
 impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
+    /// One page that this CPU had not at hand, or that is to be committed.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn alloc_one(
+        &self,
+        class: Class,
+        popped: Option<PageRange>,
+    ) -> Result<PageRange, AllocError> {
+        let tier = self.tier.get().ok_or(AllocError::NoRun)?;
+        let range = match popped {
+            Some(range) => range,
+            None => {
+                let place = tier.front.place(self.cpu.index(), group(class));
+                match self.alloc_page_slowly(tier, place.ok_or(AllocError::NoRun)?)? {
+                    Found::Claimed(page) => range_of(page, ONE).ok_or(AllocError::NoRun)?,
+                    Found::Treaps(range) => return Ok(range),
+                }
+            }
+        };
+        self.commit(tier, range).map_err(AllocError::Refused)?;
+        Ok(range)
+    }
+
     #[inline(never)]
     pub(super) fn alloc_otherwise(&self, request: &Request) -> Result<PageRange, AllocError> {
         if request.align.is_none() && request.within.is_none() {
             match request.pages.get() {
-                1 => return self.alloc_page(request),
+                1 => {
+                    let range = self.alloc_one(request.class, None)?;
+                    return Ok(self.zeroed(request, range));
+                }
                 2..=MAX_RUN => return self.alloc_run(request),
                 _ => {}
             }
@@ -41,32 +65,17 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         self.alloc_long(request)
     }
 
-    fn alloc_page(&self, request: &Request) -> Result<PageRange, AllocError> {
-        let tier = self.tier.get().ok_or(AllocError::NoRun)?;
-        let place = tier.front.place(self.cpu.index(), group(request.class));
-        let place = place.ok_or(AllocError::NoRun)?;
-        let (page, released) = match Front::pop(place) {
-            Some(popped) => popped,
-            None => match self.alloc_page_slowly(tier, place)? {
-                Found::Claimed(page, released) => (page, released),
-                Found::Treaps(range) => return Ok(self.zeroed(request, range)),
-            },
-        };
-        let range = range_of(page, ONE).ok_or(AllocError::NoRun)?;
-        if released {
-            self.commit(tier, range).map_err(AllocError::Refused)?;
-        }
-        Ok(self.zeroed(request, range))
-    }
-
     /// One page from wherever there is one.
-    #[cold]
     fn alloc_page_slowly(&self, tier: &Tier<'m>, place: Place<'m>) -> Result<Found, AllocError> {
         let front = &tier.front;
         loop {
-            while front.refill(place) {
-                if let Some((page, released)) = Front::pop(place) {
-                    return Ok(Found::Claimed(page, released));
+            // First what is claimed: whoever asks for zeroes comes here at once.
+            loop {
+                if let Some(page) = front.pop(place) {
+                    return Ok(Found::Claimed(page));
+                }
+                if !front.refill(place) {
+                    break;
                 }
             }
             if !self.open_chunk(tier, place) {
@@ -75,17 +84,15 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         }
         // What is left of the treap is shorter than a chunk.
         let one = Request::pages(ONE);
-        let treap = || verbs::alloc_without_growth(self, &self.backing, &one);
-        if let Ok(span) = treap() {
+        if let Ok(span) = verbs::alloc_without_growth(self, &self.backing, &one) {
             return Ok(Found::Treaps(span.range()));
         }
-        let claimed = |page| Found::Claimed(page, true);
-        if let Some(page) = front.claim_anywhere() {
-            return Ok(claimed(page));
+        if let Some(page) = front.claim_anywhere(place) {
+            return Ok(Found::Claimed(page));
         }
         self.drain();
-        if let Some(page) = front.claim_anywhere() {
-            return Ok(claimed(page));
+        if let Some(page) = front.claim_anywhere(place) {
+            return Ok(Found::Claimed(page));
         }
         let found = verbs::alloc(self, &self.backing, &one);
         found.map(|span| Found::Treaps(span.range()))
@@ -105,7 +112,7 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         let page = match found {
             Some(page) => page,
             None => match self.alloc_run_slowly(tier, request)? {
-                Found::Claimed(page, _) => page,
+                Found::Claimed(page) => page,
                 Found::Treaps(range) => return Ok(self.zeroed(request, range)),
             },
         };
@@ -122,7 +129,7 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         }
         self.drain();
         if let Some(page) = tier.front.take_run_anywhere(request.pages.get()) {
-            return Ok(Found::Claimed(page, true));
+            return Ok(Found::Claimed(page));
         }
         self.reclaim_chunks();
         let found = verbs::alloc(self, &self.backing, &plain);
@@ -159,10 +166,8 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
             return false;
         }
         tier.front.open(chunk, place);
-        let old = Hoard(place.hoard.load(Ordering::Acquire));
-        match tier.front.claim_half(chunk) {
-            Some(new) => tier.front.publish(place, old, new),
-            None => tier.front.leave(chunk),
+        if !tier.front.own(chunk, place) {
+            tier.front.leave(chunk);
         }
         true
     }

@@ -39,7 +39,7 @@ impl State {
     /// The treap's.
     pub(super) const TREAP: Self = Self(0);
 
-    /// The front tier's, and owned by the hoard `owner`.
+    /// The front tier's, and owned by the place `owner`.
     pub(super) const fn owned(group: usize, owner: u32) -> Self {
         Self(FRONT | OWNED | (group as u64) << GROUP | (owner as u64) << OWNER)
     }
@@ -50,7 +50,7 @@ impl State {
         self.0 & FRONT != 0
     }
 
-    /// Returns the hoard that owns it.
+    /// Returns the place that owns it.
     #[inline]
     pub(super) const fn owner(self) -> Option<u32> {
         if self.0 & OWNED == 0 {
@@ -69,6 +69,12 @@ impl State {
     /// Returns whether a CPU may claim it, for pages of `group`.
     pub(super) const fn is_ready(self, group: usize) -> bool {
         self.0 & (FRONT | OWNED | READY) == FRONT | READY && self.group() == group
+    }
+
+    /// Returns whether it is listed for any CPU to claim.
+    #[inline]
+    pub(super) const fn is_listed(self) -> bool {
+        self.0 & READY != 0
     }
 
     /// Returns whether runs were handed out of it.

@@ -14,6 +14,25 @@ pub(super) const BLOCKS: usize = if cfg!(all(test, loom)) { 2 } else { 8 };
 /// Pages of a chunk.
 pub(super) const CHUNK: u32 = BLOCK * BLOCKS as u32;
 
+/// Returns whether at least `count` bits are set, 1 or more.
+#[inline]
+pub(super) const fn has(word: u64, count: u32) -> bool {
+    let (mut left, mut gone) = (word, 1);
+    while gone < count {
+        // The lowest of them goes.
+        left &= left.wrapping_sub(1);
+        gone += 1;
+    }
+    left != 0
+}
+
+/// Returns whether the bit `at` is set, and the seven others that are of one byte
+/// with it.
+#[inline]
+pub(super) const fn has_byte(word: u64, at: u32) -> bool {
+    (word >> (at & !7)) as u8 == u8::MAX
+}
+
 /// Returns `count` bits from `at` on: 1 to 64 of them, all within the word.
 #[inline]
 pub(super) const fn mask(at: u32, count: u32) -> u64 {
@@ -107,6 +126,22 @@ mod tests {
         [0, 1, u64::MAX, u64::MAX >> 1, u64::MAX << 1, 1 << 63]
             .into_iter()
             .chain(random)
+    }
+
+    #[test]
+    fn a_word_has_as_many_bits_as_are_counted() {
+        for word in words() {
+            for count in 1..=64 {
+                assert_eq!(has(word, count), word.count_ones() >= count, "{word:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_is_aligned_and_full() {
+        assert!(has_byte(0xff00, 8) && has_byte(0xff00, 15));
+        assert!(!has_byte(0x0ff0, 8) && !has_byte(0xfe00, 9));
+        assert!(has_byte(u64::MAX << 56, 63));
     }
 
     #[test]

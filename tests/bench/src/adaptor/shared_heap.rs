@@ -83,18 +83,18 @@ fn free(why: FreeError) -> Denied {
 impl PageRuns for Borrowed<'_, '_> {
     type Block = PageRange;
 
-    #[inline]
+    #[inline(always)]
     fn alloc(&mut self, pages: PageCount) -> Result<PageRange, Denied> {
         self.0.alloc(pages).map_err(alloc)
     }
 
-    #[inline]
+    #[inline(always)]
     fn alloc_for(&mut self, pages: PageCount, class: trace::Class) -> Result<PageRange, Denied> {
         let request = Request::pages(pages).class(class_of(class));
         self.0.alloc(request).map_err(alloc)
     }
 
-    #[inline]
+    #[inline(always)]
     fn alloc_aligned(&mut self, pages: PageCount, align: PageCount) -> Result<PageRange, Denied> {
         let bytes = self.0.window().geometry().bytes(align);
         let request = Request::pages(pages).aligned(bytes);
@@ -105,12 +105,12 @@ impl PageRuns for Borrowed<'_, '_> {
         block.start()
     }
 
-    #[inline]
+    #[inline(always)]
     fn free(&mut self, block: PageRange) -> Result<(), Denied> {
         self.0.free(block).map_err(free)
     }
 
-    #[inline]
+    #[inline(always)]
     fn free_part(&mut self, block: PageRange, part: PageRange) -> Result<(), Denied> {
         let start = Page::new(block.start().number() + part.start().number());
         match PageRange::new(start, part.count()) {
@@ -123,17 +123,17 @@ impl PageRuns for Borrowed<'_, '_> {
 impl PageRuns for Owned<'_> {
     type Block = PageRange;
 
-    #[inline]
+    #[inline(always)]
     fn alloc(&mut self, pages: PageCount) -> Result<PageRange, Denied> {
         Borrowed(&self.0).alloc(pages)
     }
 
-    #[inline]
+    #[inline(always)]
     fn alloc_for(&mut self, pages: PageCount, class: trace::Class) -> Result<PageRange, Denied> {
         Borrowed(&self.0).alloc_for(pages, class)
     }
 
-    #[inline]
+    #[inline(always)]
     fn alloc_aligned(&mut self, pages: PageCount, align: PageCount) -> Result<PageRange, Denied> {
         Borrowed(&self.0).alloc_aligned(pages, align)
     }
@@ -142,12 +142,12 @@ impl PageRuns for Owned<'_> {
         block.start()
     }
 
-    #[inline]
+    #[inline(always)]
     fn free(&mut self, block: PageRange) -> Result<(), Denied> {
         Borrowed(&self.0).free(block)
     }
 
-    #[inline]
+    #[inline(always)]
     fn free_part(&mut self, block: PageRange, part: PageRange) -> Result<(), Denied> {
         Borrowed(&self.0).free_part(block, part)
     }

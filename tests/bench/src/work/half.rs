@@ -1,9 +1,9 @@
 //! W3: half of the range at random, then pairs of a free and an allocation.
 //!
 //! All of it is allocated page by page, and a random half freed. What an
-//! allocator then hands out is what was freed, here and there; so the pairs
-//! are done again after every live page was replaced six times, when its
-//! free pages lie as the allocator likes them to.
+//! allocator then hands out is what was freed, here and there: in no more pairs
+//! than half of the live pages. They are done again after every live page was
+//! replaced six times, when the free pages lie as the allocator made them lie.
 
 use fastrand::Rng;
 use spanheap_replay::adaptor::{Denied, PageRuns};
@@ -71,7 +71,7 @@ fn pairs<R: PageRuns>(
     at_random: Figure,
     lifo: Figure,
 ) -> Result<(), Stop> {
-    let pairs = meter.pairs();
+    let pairs = meter.pairs().min(blocks.len() as u32 / 2);
     meter.measure(at_random, pairs, |_| swap(runs, blocks, random).map(|()| 1))?;
     let last = blocks.last_mut().ok_or(Denied::Exhausted)?;
     meter.measure(lifo, pairs, |_| {

@@ -1,0 +1,285 @@
+//! Single pages: claimed a block at a time, handed out, freed.
+//!
+//! A page's way: free in its block's word; claimed by a CPU, in another word of
+//! the block; handed out; free in its word again. So an allocation changes one
+//! word and a free the other, and neither waits for the other's atomic.
+//!
+//! ```text
+//!            claim (Acquire)            pop (Acquire)
+//!   word ─────────────────► claimed ─────────────────► its owner
+//!    ▲            (Release)                                │
+//!    └─────────────────────────────────────────────────────┘
+//!                         free (Release)
+//! ```
+//!
+//! Orderings: what the owner wrote is released by `free`, acquired by whoever
+//! claims the page, released again with the claim, and acquired by whoever pops
+//! it. Where two words decide together (a chunk's words and its state), both
+//! sides are sequentially consistent.
+//!
+//! Invariant: a free page of a chunk is in its word or claimed, never both, but
+//! for the moment in which it goes from one to the other, when it is in neither.
+//! A chunk that nobody owns has no claimed pages, but for the moment in which
+//! they are given back.
+
+use super::atomic::{AtomicU64, Ordering};
+use super::front::{Bits, Front, Place};
+use super::state::State;
+use super::word::{BLOCK, BLOCKS, CHUNK, has, has_byte};
+use crate::heap::FreeError;
+
+/// A block with fewer free pages is passed by: to claim it would cost more than
+/// its pages are worth.
+const WORTH: u32 = 4;
+
+impl<'m> Front<'m> {
+    /// Hands out a page that a CPU has claimed.
+    #[inline(always)]
+    pub(super) fn pop(&self, place: Place<'m>) -> Option<u32> {
+        let block = place.current()?;
+        let claimed = self.word(Bits::Claimed, block)?;
+        let mut bits = claimed.load(Ordering::Relaxed);
+        loop {
+            if bits == 0 {
+                return None;
+            }
+            // Acquire: pairs with the Release of the claim.
+            match claimed.compare_exchange_weak(
+                bits,
+                bits & (bits - 1),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => break,
+                Err(now) => bits = now,
+            }
+        }
+        let page = block * BLOCK + bits.trailing_zeros();
+        place.last.store(u64::from(page) + 1, Ordering::Relaxed);
+        Some(page)
+    }
+
+    /// Claims pages for a CPU: of the chunk it owns, or of another that it comes
+    /// to own. Says no if there is none; yes also if somebody else was quicker.
+    pub(super) fn refill(&self, place: Place<'m>) -> bool {
+        if let Some(block) = place.current() {
+            let chunk = block / BLOCKS as u32;
+            if let Some(next) = self.claim_block(chunk, place) {
+                if next != block {
+                    // It fails if the place was drained, or moved on, meanwhile.
+                    let _ = place.block.compare_exchange(
+                        u64::from(block) + 1,
+                        u64::from(next) + 1,
+                        Ordering::Relaxed,
+                        Ordering::Relaxed,
+                    );
+                }
+                // The second look: whoever takes the chunk away gives its claims
+                // back afterwards, and so sees this one, or is seen here.
+                if self.state(chunk).owner() != Some(place.id) {
+                    self.abandon(chunk);
+                }
+                return true;
+            }
+        }
+        while let Some(chunk) = self.claim_ready(place.group, place.id) {
+            if self.own(chunk, place) {
+                return true;
+            }
+            self.leave(chunk);
+        }
+        false
+    }
+
+    /// Claims pages of a chunk that was just made a CPU's, and leaves the chunk
+    /// which that owned before. Says no, and changes nothing, if there is no page.
+    pub(super) fn own(&self, chunk: u32, place: Place<'m>) -> bool {
+        let Some(block) = self.claim_block(chunk, place) else {
+            return false;
+        };
+        // By a swap, so that every chunk is left by whoever displaces it.
+        let old = place.block.swap(u64::from(block) + 1, Ordering::AcqRel);
+        if let Some(old) = old.checked_sub(1) {
+            self.leave(old as u32 / BLOCKS as u32);
+        }
+        true
+    }
+
+    /// Claims all free pages of a block of a chunk, the first that is worth it;
+    /// returns the block.
+    fn claim_block(&self, chunk: u32, place: Place<'m>) -> Option<u32> {
+        let words = self.words(Bits::Free, chunk).iter();
+        let mut both = words.zip(self.words(Bits::Claimed, chunk));
+        let found = both.position(|(word, claimed)| {
+            // Claimed by somebody who took this place's turn, and was interrupted.
+            if claimed.load(Ordering::Relaxed) != 0 {
+                return true;
+            }
+            if !has(word.load(Ordering::Relaxed), WORTH) {
+                return false;
+            }
+            // Acquire: pairs with the Release of `free`. SeqCst: with the second
+            // looks of `settle`.
+            let bits = word.swap(0, Ordering::SeqCst);
+            // Release: whoever pops a page, on another CPU perhaps, sees what was
+            // acquired here. SeqCst: with the second look of `refill`.
+            bits != 0 && {
+                claimed.fetch_or(bits, Ordering::SeqCst);
+                true
+            }
+        })?;
+        // What was handed out last may be among them.
+        place.last.store(0, Ordering::Relaxed);
+        Some(chunk * BLOCKS as u32 + found as u32)
+    }
+
+    /// Gives back what a CPU has claimed, and the chunk it owns.
+    pub(super) fn drain(&self, place: Place<'m>) {
+        let block = place.block.swap(0, Ordering::AcqRel);
+        if let Some(block) = block.checked_sub(1) {
+            self.leave(block as u32 / BLOCKS as u32);
+        }
+    }
+
+    /// Gives the claimed pages of a chunk back to their words.
+    pub(super) fn unclaim(&self, chunk: u32) {
+        let words = self.words(Bits::Free, chunk).iter();
+        for (word, claimed) in words.zip(self.words(Bits::Claimed, chunk)) {
+            // SeqCst: with the second look of `refill`.
+            if claimed.load(Ordering::SeqCst) != 0 {
+                let bits = claimed.swap(0, Ordering::SeqCst);
+                // Release: as `free`.
+                word.fetch_or(bits, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// Takes one page from wherever there is one, looking at every word: from
+    /// where this CPU found one last, and round to there again.
+    pub(super) fn claim_anywhere(&self, place: Place<'m>) -> Option<u32> {
+        let blocks = self.chunks() * BLOCKS as u32;
+        let from = place.rotor.load(Ordering::Relaxed) as u32;
+        let mut all = (from..blocks).chain(0..from.min(blocks));
+        let (block, at) =
+            all.find_map(|block| Some((block, claim_one(self.word(Bits::Free, block)?)?)))?;
+        place.rotor.store(block.into(), Ordering::Relaxed);
+        Some(block * BLOCK + at)
+    }
+
+    /// Frees one page of a chunk out of which no runs were handed, if nothing is
+    /// in the way; says no, and changes nothing, if something is: it is not in
+    /// use, or the treap's, or was changed by another CPU at the same time. `cpu`
+    /// is asked which CPU this is.
+    #[inline(always)]
+    pub(super) fn free_plain(&self, page: u32, cpu: impl FnOnce() -> usize) -> bool {
+        let block = page / BLOCK;
+        let (Some(state), Some(word), Some(claimed)) = (
+            self.states.get((page / CHUNK) as usize),
+            self.word(Bits::Free, block),
+            self.word(Bits::Claimed, block),
+        ) else {
+            return false;
+        };
+        let before = State(state.load(Ordering::Relaxed));
+        if !before.is_plain() {
+            return false;
+        }
+        let bit = 1 << (page % BLOCK);
+        // To read a word that was swapped just now is to wait for the swap: so
+        // not of the page that this CPU handed out a moment ago.
+        if let Some(owner) = before.owner()
+            && !self.was_last(owner, cpu(), page)
+            && claimed.load(Ordering::Relaxed) & bit != 0
+        {
+            return false;
+        }
+        let free = word.load(Ordering::Relaxed);
+        if free & bit != 0 {
+            return false;
+        }
+        // As `free_page`.
+        let freed = word.compare_exchange(free, free | bit, Ordering::SeqCst, Ordering::Relaxed);
+        if freed.is_err() {
+            return false;
+        }
+        let after = State(state.load(Ordering::SeqCst));
+        after.owner().is_some()
+            || after.is_listed() && !has_byte(free | bit, page % BLOCK)
+            || self.freed(after, page, free | bit)
+    }
+
+    /// What follows a free of `page` that left `free` in its block's word, if
+    /// nobody owns the chunk, which is in state `after`. Says no, and takes the
+    /// free back, if the chunk is the treap's: the page was free before.
+    #[inline(never)]
+    fn freed(&self, after: State, page: u32, free: u64) -> bool {
+        let (block, bit) = (page / BLOCK, 1 << (page % BLOCK));
+        // It went back meanwhile: then no other bit can be set.
+        if free == bit && !after.is_front() {
+            if let Some(word) = self.word(Bits::Free, block) {
+                word.fetch_and(!bit, Ordering::SeqCst);
+            }
+            return false;
+        }
+        if after.owner().is_none() {
+            self.list_freed(after, block, free, bit);
+        }
+        true
+    }
+
+    /// Frees one page. `None`: it is the treap's.
+    ///
+    /// A second free of a page that is free is an error, unless it races with
+    /// the claim of that page by another CPU.
+    #[inline]
+    pub(super) fn free_page(&self, page: u32) -> Option<Result<(), FreeError>> {
+        let state = self.state(page / CHUNK);
+        if !state.is_front() {
+            return None;
+        }
+        let word = self.word(Bits::Free, page / BLOCK)?;
+        let bit = 1 << (page % BLOCK);
+        if state.has_runs()
+            && let Some(wrong) = self.not_single(page)
+        {
+            return Some(Err(wrong));
+        }
+        if self.claimed_of(page / BLOCK) & bit != 0 {
+            return Some(Err(FreeError::NotInUse));
+        }
+        let mut free = word.load(Ordering::Relaxed);
+        loop {
+            if free & bit != 0 {
+                return Some(Err(FreeError::NotInUse));
+            }
+            // Release: pairs with the Acquire of the claim. SeqCst: the state is
+            // read again after this, and the words by whoever changes the state.
+            match word.compare_exchange_weak(free, free | bit, Ordering::SeqCst, Ordering::Relaxed)
+            {
+                Ok(_) => break,
+                Err(now) => free = now,
+            }
+        }
+        let after = self.state(page / CHUNK);
+        Some(if self.freed(after, page, free | bit) {
+            Ok(())
+        } else {
+            Err(FreeError::NotInUse)
+        })
+    }
+}
+
+/// Takes the lowest free page of a block.
+fn claim_one(word: &AtomicU64) -> Option<u32> {
+    let mut free = word.load(Ordering::Relaxed);
+    loop {
+        if free == 0 {
+            return None;
+        }
+        // As `claim_block`.
+        match word.compare_exchange(free, free & (free - 1), Ordering::SeqCst, Ordering::Relaxed) {
+            Ok(_) => return Some(free.trailing_zeros()),
+            Err(now) => free = now,
+        }
+    }
+}
