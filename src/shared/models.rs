@@ -265,6 +265,7 @@ fn the_last_free_of_a_chunk_and_its_return_do_not_miss_each_other() {
         } else {
             assert_eq!(model.free_pages().len(), CHUNK as usize);
             assert_eq!(model.front.full.first(), Some(0), "it would never go back");
+            assert!(model.front.state(0).is_ready(0), "nobody would use it");
         }
     });
 }

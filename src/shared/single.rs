@@ -283,3 +283,29 @@ fn claim_one(word: &AtomicU64) -> Option<u32> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::shared::front::front_words;
+    use std::vec::Vec;
+
+    #[test]
+    fn a_page_that_was_handed_out_last_is_not_freed_once_it_is_claimed_again() {
+        let words = front_words(CHUNK, 1).expect("a size");
+        let memory: Vec<AtomicU64> = (0..words).map(|_| AtomicU64::new(0)).collect();
+        let front = Front::new(&memory, CHUNK, 1).expect("enough words");
+        let place = front.place(0, 0).expect("a CPU");
+        front.open(0, place);
+        assert!(front.own(0, place));
+        let page = front.pop(place).expect("a page");
+        assert!(front.free_plain(page, || 0));
+        assert!(!front.free_plain(page, || 0), "it is free");
+        // All of its block, this page too.
+        front.unclaim(0);
+        assert!(front.refill(place));
+        assert_eq!(front.claimed_of(page / BLOCK), u64::MAX);
+        assert!(!front.free_plain(page, || 0), "it is claimed");
+        assert_eq!(front.free_page(page), Some(Err(FreeError::NotInUse)));
+    }
+}

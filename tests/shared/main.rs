@@ -3,5 +3,6 @@
 
 mod common;
 mod misuse;
+mod pressure;
 mod random;
 mod threads;
