@@ -271,6 +271,23 @@ fn the_last_free_of_a_chunk_and_its_return_do_not_miss_each_other() {
 }
 
 #[test]
+fn a_chunk_that_cannot_be_taken_whole_is_listed_as_it_was() {
+    explore(|| {
+        let model = Model::new([u64::MAX; BLOCKS], ready());
+        model.front.ready[0].set(0);
+        model.front.relist(1);
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || model.front.take_run(2, 0))
+        };
+        let taken = model.front.take_whole(0);
+        let run = other.join().expect("it did not fail");
+        assert!(taken != run.is_some());
+        assert!(taken || model.front.state(0).is_ready(0));
+    });
+}
+
+#[test]
 fn a_chunk_with_a_claimed_page_does_not_go_back() {
     explore(|| {
         let model = Model::new([u64::MAX; BLOCKS], ready());
