@@ -14,6 +14,14 @@ use spanheap::Cpu;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Threads;
 
+impl Threads {
+    /// Makes this thread answer as the CPU `cpu`, for as long as it lives or until
+    /// it is told otherwise: for whoever plays what several CPUs did.
+    pub fn act_as(cpu: usize) {
+        NUMBER.set(cpu);
+    }
+}
+
 const NONE: usize = usize::MAX;
 
 /// The numbers below `end` that nobody has.
@@ -79,6 +87,17 @@ mod tests {
     use super::*;
     use std::sync::Barrier;
     use std::thread;
+
+    #[test]
+    fn a_thread_acts_as_another_cpu() {
+        thread::spawn(|| {
+            let own = Threads.index();
+            Threads::act_as(own + 3);
+            assert_eq!(Threads.index(), own + 3);
+        })
+        .join()
+        .expect("no panic");
+    }
 
     #[test]
     fn living_threads_have_different_numbers_and_ended_ones_leave_theirs() {

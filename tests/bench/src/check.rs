@@ -270,6 +270,10 @@ impl<'c, R: PageRuns> Checked<'c, R> {
 impl<R: PageRuns> PageRuns for Checked<'_, R> {
     type Block = Noted<R::Block>;
 
+    fn run_on(&mut self, cpu: u32) {
+        self.runs.run_on(cpu);
+    }
+
     fn alloc(&mut self, pages: PageCount) -> Result<Self::Block, Denied> {
         let block = self.runs.alloc(pages)?;
         Ok(self.note(block, pages, 1))

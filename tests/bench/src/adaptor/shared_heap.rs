@@ -84,6 +84,11 @@ impl PageRuns for Borrowed<'_, '_> {
     type Block = PageRange;
 
     #[inline(always)]
+    fn run_on(&mut self, cpu: u32) {
+        Threads::act_as(cpu as usize);
+    }
+
+    #[inline(always)]
     fn alloc(&mut self, pages: PageCount) -> Result<PageRange, Denied> {
         self.0.alloc(pages).map_err(alloc)
     }
@@ -122,6 +127,11 @@ impl PageRuns for Borrowed<'_, '_> {
 
 impl PageRuns for Owned<'_> {
     type Block = PageRange;
+
+    #[inline(always)]
+    fn run_on(&mut self, cpu: u32) {
+        Borrowed(&self.0).run_on(cpu);
+    }
 
     #[inline(always)]
     fn alloc(&mut self, pages: PageCount) -> Result<PageRange, Denied> {

@@ -54,8 +54,8 @@ impl Recording {
 /// How often a pass looks at the clock.
 const BATCH: usize = 1024;
 
-/// Plays all of a trace, and tells `after` of each event; returns how far it
-/// came, and how much was refused.
+/// Plays all of a trace, each operation as the CPU that did it, and tells `after`
+/// of each; returns how far it came, and how much was refused.
 #[inline]
 fn play<R: PageRuns>(
     trace: &Trace,
@@ -65,8 +65,14 @@ fn play<R: PageRuns>(
 ) -> (Paced, u32) {
     let mut table: Vec<Option<R::Block>> = resident::table(None, trace.seats as usize);
     let (mut done, mut refused) = (0, 0);
+    let mut switches = trace.switches.iter().peekable();
+    let mut looks = 0;
     while done < trace.ops.len() {
-        let end = trace.ops.len().min(done + BATCH);
+        while let Some(switch) = switches.next_if(|switch| switch.before as usize <= done) {
+            runs.run_on(switch.cpu);
+        }
+        let next = switches.peek().map_or(usize::MAX, |next| next.before as usize);
+        let end = trace.ops.len().min(done + BATCH).min(next);
         for (index, op) in trace.ops[done..end].iter().enumerate() {
             let good = match *op {
                 Op::Alloc { seat, pages, class } => {
@@ -87,11 +93,16 @@ fn play<R: PageRuns>(
             refused += u32::from(!good);
             after(done + index);
         }
+        looks += end - done;
         done = end;
-        if until.is_over() {
-            break;
+        if looks >= BATCH {
+            looks = 0;
+            if until.is_over() {
+                break;
+            }
         }
     }
+    runs.run_on(0);
     let paced = Paced {
         steps: done as u32,
         operations: done as u64,

@@ -52,6 +52,13 @@ pub trait PageRuns {
     /// Names a block that was handed out.
     type Block: Copy + Debug;
 
+    /// Says that what follows is asked for by another CPU. An allocator that does
+    /// not tell CPUs apart does nothing.
+    #[inline]
+    fn run_on(&mut self, cpu: u32) {
+        let _ = cpu;
+    }
+
     /// Hands out a run of `pages` pages.
     ///
     /// # Errors
