@@ -9,26 +9,35 @@
 use super::atomic::Ordering;
 use super::front::{BINS, Bits, Front, MAX_RUN, Place};
 use super::state::{NOBODY, State};
-use super::word::{BLOCK, BLOCKS, has, has_byte, longest_run};
+use super::word::{BLOCK, BLOCKS, has, longest_run};
 
 /// A chunk is listed for single pages once one of its blocks has so many free
 /// ones: the others have about half as many then. With fewer, CPUs would claim
 /// chunks for a few pages each; with more, pages lie unlisted.
 const READY: u32 = 8;
 
-/// Returns the list of the blocks whose longest run is `longest`, if that is of
+/// Returns the list of the blocks that have a run of this length, if that is of
 /// use to any request for a run.
-pub(super) const fn bin_of(longest: u32) -> Option<usize> {
+pub(super) const fn bin_of(length: u32) -> Option<usize> {
     let last = BINS - 1;
-    if longest < 2 {
+    if length < 2 {
         None
-    } else if longest < MAX_RUN {
-        Some(longest as usize - 2)
-    } else if longest < BLOCK {
+    } else if length < MAX_RUN {
+        Some(length as usize - 2)
+    } else if length < BLOCK {
         Some(last - 1)
     } else {
         // Those that are free as a whole are taken last.
         Some(last)
+    }
+}
+
+/// Returns the shortest length of the runs for which a block is in a list.
+pub(super) const fn shortest_of(bin: usize) -> u32 {
+    if bin == BINS - 1 {
+        BLOCK
+    } else {
+        bin as u32 + 2
     }
 }
 
@@ -141,35 +150,37 @@ impl<'m> Front<'m> {
         }
     }
 
-    /// Lists a chunk of nobody's, in `state`, and one of its blocks, after a free
-    /// of `bit` that left `word` in the block.
-    pub(super) fn list_freed(&self, state: State, block: u32, word: u64, bit: u64) {
+    /// Lists a chunk of nobody's, in `state`, after a free that left `word` in one
+    /// of its blocks.
+    pub(super) fn list_freed(&self, state: State, block: u32, word: u64) {
         let chunk = block / BLOCKS as u32;
         if word == u64::MAX {
             self.settle(chunk);
         } else if !state.is_listed() && has(word, READY) {
             self.list(chunk);
         }
-        // Not at every free: to find a block's longest run is dear.
-        if has_byte(word, bit.trailing_zeros()) {
-            self.relist(block);
+    }
+
+    /// Lists a block for a run of this length.
+    pub(super) fn list_run(&self, block: u32, length: u32) {
+        let bins = self.bins.get(self.state(block / BLOCKS as u32).group());
+        if let Some(bin) = bin_of(length)
+            && let Some(hints) = bins.and_then(|bins| bins.get(bin))
+        {
+            hints.set(block);
         }
     }
 
-    /// Lists a block by its longest run.
+    /// Lists a block for its longest run.
     pub(super) fn relist(&self, block: u32) {
         let state = self.state(block / BLOCKS as u32);
         let Some(word) = self.word(Bits::Free, block).filter(|_| state.is_front()) else {
             return;
         };
         let free = word.load(Ordering::SeqCst);
-        if free & (free >> 1) == 0 {
-            return;
-        }
-        let bin = bin_of(longest_run(free));
-        let bins = self.bins.get(state.group());
-        if let Some(hints) = bins.and_then(|bins| bins.get(bin?)) {
-            hints.set(block);
+        // Most have none, and those are known at once.
+        if free & (free >> 1) != 0 {
+            self.list_run(block, longest_run(free));
         }
     }
 

@@ -1,16 +1,18 @@
 //! Runs of two pages to sixteen, out of one block's word.
 //!
-//! Blocks are listed by their longest run, so that a request finds the tightest
-//! one without a search; lists are hints, and a block that turns out to be
-//! listed wrongly is listed anew. Where a run ends is in a word of its own, in
-//! which the pages that continue a run are marked: that is what a free by
-//! address is checked against. Those bits belong to whoever holds the pages.
+//! Blocks are listed by the lengths of their runs, so that a request finds the
+//! tightest one without a search. Lists are hints: a block is listed for a run
+//! when that comes to be, by a free or by what an allocation left of a longer one,
+//! and it is the next request of that length that finds a run gone. Where a run
+//! ends is in a word of its own, in which the pages that continue a run are
+//! marked: that is what a free by address is checked against. Those bits belong to
+//! whoever holds the pages.
 
 use super::atomic::Ordering;
-use super::chunk::bin_of;
-use super::front::{BINS, Bits, Front};
+use super::chunk::{bin_of, shortest_of};
+use super::front::{Bits, Front};
 use super::state::RUNS;
-use super::word::{BLOCK, BLOCKS, CHUNK, find_run, longest_run, mask};
+use super::word::{BLOCK, BLOCKS, CHUNK, find_run, length_from, mask, run_around};
 use crate::heap::FreeError;
 
 impl Front<'_> {
@@ -18,17 +20,17 @@ impl Front<'_> {
     /// `group`; returns its first page.
     pub(super) fn take_run(&self, count: u32, group: usize) -> Option<u32> {
         let bins = self.bins.get(group)?;
-        let least = bin_of(count)?;
-        for (bin, hints) in bins.iter().enumerate().take(BINS).skip(least) {
+        for (bin, hints) in bins.iter().enumerate().skip(bin_of(count)?) {
             while let Some(block) = hints.first() {
                 let state = self.state(block / BLOCKS as u32);
                 if state.is_front()
                     && state.group() == group
-                    && let Some(page) = self.take_from(block, count, Some(bin))
+                    && let Some(page) = self.take_from(block, count, bin)
                 {
                     return Some(page);
                 }
-                // Listed wrongly, or another's now.
+                // The run is gone, or the block another's now. What else it has is
+                // listed, unless it was since.
                 hints.clear(block);
                 self.relist(block);
             }
@@ -38,24 +40,39 @@ impl Front<'_> {
 
     /// Takes a run wherever there is one, looking at every word.
     pub(super) fn take_run_anywhere(&self, count: u32) -> Option<u32> {
-        (0..self.chunks() * BLOCKS as u32).find_map(|block| self.take_from(block, count, None))
+        (0..self.chunks() * BLOCKS as u32).find_map(|block| {
+            let claimed = self.claim_run(block, count, |free| find_run(free, count))?;
+            Some(block * BLOCK + claimed.0)
+        })
     }
 
-    /// Takes a run out of a block; only if the block's longest run is one of
-    /// `bin`, if that is given.
-    fn take_from(&self, block: u32, count: u32, bin: Option<usize>) -> Option<u32> {
+    /// Takes the beginning of one of a block's runs that are listed in `bin`.
+    fn take_from(&self, block: u32, count: u32, bin: usize) -> Option<u32> {
+        let (at, length) = self.claim_run(block, count, |free| {
+            let at = find_run(free, shortest_of(bin))?;
+            (bin_of(length_from(free, at)) == Some(bin)).then_some(at)
+        })?;
+        self.list_run(block, length - count);
+        Some(block * BLOCK + at)
+    }
+
+    /// Claims `count` pages of a block from where `find` says on; returns from
+    /// where on, and how long the run was.
+    fn claim_run(
+        &self,
+        block: u32,
+        count: u32,
+        find: impl Fn(u64) -> Option<u32>,
+    ) -> Option<(u32, u32)> {
         let word = self.word(Bits::Free, block)?;
         let mut free = word.load(Ordering::Relaxed);
-        let (at, left) = loop {
-            if bin.is_some() && bin_of(longest_run(free)) != bin {
-                return None;
-            }
-            let at = find_run(free, count)?;
+        let at = loop {
+            let at = find(free)?;
             let left = free & !mask(at, count);
             // Acquire: pairs with the Release of `free`. SeqCst: with the second
             // looks of `settle`.
             match word.compare_exchange(free, left, Ordering::SeqCst, Ordering::Relaxed) {
-                Ok(_) => break (at, left),
+                Ok(_) => break at,
                 Err(now) => free = now,
             }
         };
@@ -68,18 +85,7 @@ impl Front<'_> {
         {
             state.fetch_or(RUNS, Ordering::SeqCst);
         }
-        let now = bin_of(longest_run(left));
-        if now != bin
-            && let Some(hints) = bin.and_then(|bin| self.bins_of(block)?.get(bin))
-        {
-            hints.clear(block);
-            self.relist(block);
-        }
-        Some(block * BLOCK + at)
-    }
-
-    fn bins_of(&self, block: u32) -> Option<&[super::hints::Hints<'_>; BINS]> {
-        self.bins.get(self.state(block / BLOCKS as u32).group())
+        Some((at, length_from(free, at)))
     }
 
     /// Returns what is wrong with freeing `page` alone, if it is a part of a run.
@@ -176,15 +182,15 @@ impl Front<'_> {
                 Err(now) => free = now,
             }
         }
-        let chunk = block / BLOCKS as u32;
-        if free == 0 && !self.state(chunk).is_front() {
+        let after = self.state(block / BLOCKS as u32);
+        if free == 0 && !after.is_front() {
             word.fetch_and(!pages, Ordering::SeqCst);
             return Err(FreeError::NotInUse);
         }
-        if self.state(chunk).owner().is_none() {
-            self.settle(chunk);
+        if after.owner().is_none() {
+            self.list_freed(after, block, free | pages);
         }
-        self.relist(block);
+        self.list_run(block, run_around(free | pages, at).1);
         Ok(())
     }
 }

@@ -25,7 +25,7 @@
 use super::atomic::{AtomicU64, Ordering};
 use super::front::{Bits, Front, Place};
 use super::state::State;
-use super::word::{BLOCK, BLOCKS, CHUNK, has, has_byte};
+use super::word::{BLOCK, BLOCKS, CHUNK, has, has_byte, run_around};
 use crate::heap::FreeError;
 
 /// A block with fewer free pages is passed by: to claim it would cost more than
@@ -166,10 +166,10 @@ impl<'m> Front<'m> {
         Some(block * BLOCK + at)
     }
 
-    /// Frees one page of a chunk out of which no runs were handed, if nothing is
-    /// in the way; says no, and changes nothing, if something is: it is not in
-    /// use, or the treap's, or was changed by another CPU at the same time. `cpu`
-    /// is asked which CPU this is.
+    /// Frees one page of a chunk, if nothing is in the way; says no, and changes
+    /// nothing, if something is: it is not in use, or a part of a run, or the
+    /// treap's, or its block was changed by another CPU at the same time. `cpu` is
+    /// asked which CPU this is.
     #[inline(always)]
     pub(super) fn free_plain(&self, page: u32, cpu: impl FnOnce() -> usize) -> bool {
         let block = page / BLOCK;
@@ -181,7 +181,7 @@ impl<'m> Front<'m> {
             return false;
         };
         let before = State(state.load(Ordering::Relaxed));
-        if !before.is_plain() {
+        if !before.is_front() || before.has_runs() && self.not_single(page).is_some() {
             return false;
         }
         let bit = 1 << (page % BLOCK);
@@ -222,7 +222,12 @@ impl<'m> Front<'m> {
             return false;
         }
         if after.owner().is_none() {
-            self.list_freed(after, block, free, bit);
+            self.list_freed(after, block, free);
+            // Not for every free: what singles leave is seldom a run, and then it
+            // grows to a byte.
+            if has_byte(free, page % BLOCK) {
+                self.list_run(block, run_around(free, page % BLOCK).1);
+            }
         }
         true
     }

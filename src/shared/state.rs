@@ -60,12 +60,6 @@ impl State {
         }
     }
 
-    /// Returns whether the front tier hands out its pages, and only one by one.
-    #[inline]
-    pub(super) const fn is_plain(self) -> bool {
-        self.0 & (FRONT | RUNS) == FRONT
-    }
-
     /// Returns whether a CPU may claim it, for pages of `group`.
     pub(super) const fn is_ready(self, group: usize) -> bool {
         self.0 & (FRONT | OWNED | READY) == FRONT | READY && self.group() == group

@@ -70,6 +70,21 @@ pub(super) const fn find_run(word: u64, count: u32) -> Option<u32> {
     Some(best.trailing_zeros())
 }
 
+/// Returns how many bits are set from `at` on, below 64.
+#[inline]
+pub(super) const fn length_from(word: u64, at: u32) -> u32 {
+    (word >> at).trailing_ones()
+}
+
+/// Returns where the run of set bits begins that the set bit `at` is of, and its
+/// length.
+#[inline]
+pub(super) const fn run_around(word: u64, at: u32) -> (u32, u32) {
+    let before = (word << (BLOCK - 1 - at)).leading_ones();
+    let start = at + 1 - before;
+    (start, length_from(word, start))
+}
+
 /// Returns the length of the longest run of set bits.
 #[inline]
 pub(super) const fn longest_run(word: u64) -> u32 {
@@ -133,6 +148,20 @@ mod tests {
         for word in words() {
             for count in 1..=64 {
                 assert_eq!(has(word, count), word.count_ones() >= count, "{word:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_is_as_long_as_counting_from_one_of_its_bits_finds() {
+        for word in words() {
+            for at in (0..64).filter(|at| word >> at & 1 == 1) {
+                let (start, length) = run_around(word, at);
+                assert!(start <= at && at < start + length, "{word:#x}, {at}");
+                assert_eq!(word & mask(start, length), mask(start, length));
+                assert!(start == 0 || word >> (start - 1) & 1 == 0);
+                assert!(start + length == 64 || word >> (start + length) & 1 == 0);
+                assert_eq!(length_from(word, at), start + length - at);
             }
         }
     }

@@ -71,7 +71,9 @@ fn play<R: PageRuns>(
         while let Some(switch) = switches.next_if(|switch| switch.before as usize <= done) {
             runs.run_on(switch.cpu);
         }
-        let next = switches.peek().map_or(usize::MAX, |next| next.before as usize);
+        let next = switches
+            .peek()
+            .map_or(usize::MAX, |next| next.before as usize);
         let end = trace.ops.len().min(done + BATCH).min(next);
         for (index, op) in trace.ops[done..end].iter().enumerate() {
             let good = match *op {
