@@ -19,7 +19,7 @@ const LEVELS: usize = 5;
 /// A set of hints for the numbers below some length.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hints<'m> {
-    /// From the lowest level up to the single word.
+    /// From the single word down to the lowest level.
     levels: [&'m [AtomicU64]; LEVELS],
     height: usize,
 }
@@ -47,24 +47,19 @@ impl<'m> Hints<'m> {
         let mut levels: [&'m [AtomicU64]; LEVELS] = [&[]; LEVELS];
         let mut height = 0;
         let mut count = len;
-        for level in &mut levels {
+        while count > 1 || count == 1 && height == 0 {
             count = count.div_ceil(64);
-            if count == 0 {
-                break;
-            }
-            (*level, *memory) = memory.split_at_checked(count as usize)?;
+            (*levels.get_mut(height)?, *memory) = memory.split_at_checked(count as usize)?;
             height += 1;
-            if count == 1 {
-                break;
-            }
         }
+        levels.get_mut(..height)?.reverse();
         Some(Self { levels, height })
     }
 
     /// Puts a number in.
     pub(super) fn set(&self, number: u32) {
         let mut number = number;
-        for level in self.levels() {
+        for level in self.levels().iter().rev() {
             let Some(word) = level.get(number as usize / 64) else {
                 return;
             };
@@ -79,13 +74,14 @@ impl<'m> Hints<'m> {
 
     /// Takes a number out.
     pub(super) fn clear(&self, number: u32) {
-        self.clear_at(0, number);
+        self.clear_at(self.height.saturating_sub(1), number);
     }
 
     /// Returns whether there may be a number.
     #[inline]
     pub(super) fn may_have_any(&self) -> bool {
-        let top = self.levels().last().and_then(|level| level.first());
+        let [top, ..] = self.levels;
+        let top = top.first();
         // SeqCst: with whoever sets a hint and then looks whether somebody is
         // there to see it.
         top.is_some_and(|word| word.load(Ordering::SeqCst) != 0)
@@ -93,20 +89,24 @@ impl<'m> Hints<'m> {
 
     /// Returns the lowest number. While others change the set, it may be one
     /// that was there, or none although one is there.
+    #[inline]
     pub(super) fn first(&self) -> Option<u32> {
-        if self.height == 0 {
-            return None;
+        // Most sets that are asked are empty.
+        if self.may_have_any() {
+            self.descend()
+        } else {
+            None
         }
+    }
+
+    fn descend(&self) -> Option<u32> {
         'again: loop {
             let mut number = 0;
-            for (height, level) in self.levels().iter().enumerate().rev() {
+            for (depth, level) in self.levels().iter().enumerate() {
                 let word = level.get(number as usize)?.load(Ordering::SeqCst);
                 if word == 0 {
-                    if height + 1 == self.height {
-                        return None;
-                    }
-                    // The bit above is stale.
-                    self.clear_at(height + 1, number);
+                    // The bit above is stale; above the top there is none.
+                    self.clear_at(depth.checked_sub(1)?, number);
                     continue 'again;
                 }
                 number = number * 64 + word.trailing_zeros();
@@ -120,21 +120,22 @@ impl<'m> Hints<'m> {
     }
 
     /// Clears a bit of a level, and those above whose words become zero.
-    fn clear_at(&self, height: usize, number: u32) {
+    fn clear_at(&self, depth: usize, number: u32) {
         let mut number = number;
-        let mut below: Option<&AtomicU64> = None;
-        for level in self.levels().get(height..).unwrap_or(&[]) {
+        let levels = self.levels().get(..=depth).unwrap_or(&[]);
+        // What a bit stands for, which is looked at again: for the first, the word
+        // of the level below, if there is one.
+        let mut below = self
+            .levels()
+            .get(depth + 1)
+            .and_then(|level| level.get(number as usize));
+        for level in levels.iter().rev() {
             let Some(word) = level.get(number as usize / 64) else {
                 return;
             };
             let bit = 1 << (number % 64);
             let left = word.fetch_and(!bit, Ordering::SeqCst) & !bit;
-            let below_is_back = match (below, height) {
-                (Some(below), _) => below.load(Ordering::SeqCst) != 0,
-                (None, 0) => false,
-                // What a level stands for is looked at again, here too.
-                (None, height) => self.word_below(height, number) != 0,
-            };
+            let below_is_back = below.is_some_and(|below| below.load(Ordering::SeqCst) != 0);
             if below_is_back {
                 word.fetch_or(bit, Ordering::SeqCst);
                 return;
@@ -145,13 +146,6 @@ impl<'m> Hints<'m> {
             below = Some(word);
             number /= 64;
         }
-    }
-
-    /// Returns the word that the bit `number` of a level stands for.
-    fn word_below(&self, height: usize, number: u32) -> u64 {
-        let level = self.levels().get(height.wrapping_sub(1));
-        let word = level.and_then(|level| level.get(number as usize));
-        word.map_or(0, |word| word.load(Ordering::SeqCst))
     }
 }
 
