@@ -334,6 +334,16 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         })
     }
 
+    /// Frees a part of what was handed out, by address and length.
+    ///
+    /// # Errors
+    ///
+    /// As for [`free_part`](Self::free_part), or if the address does not begin a
+    /// page.
+    pub fn free_part_at(&self, address: u64, pages: PageCount) -> Result<(), FreeError> {
+        self.free_part(self.range_at(address, pages)?)
+    }
+
     /// Gives back the pages that a CPU has claimed, and the chunks it owns: it
     /// goes offline, or sleeps. If it allocates again all the same, it claims
     /// anew.

@@ -10,18 +10,19 @@
 //! Invariant: the heap's window is of physical addresses.
 
 use spanheap::{
-    AllocError, Backing, FreeError, LockedHeap, PageCount, PageHeap, Request, Span, Window,
+    AllocError, Backing, Cpu, FreeError, LockedHeap, PageCount, PageHeap, PageRange, Request,
+    SharedHeap, Window,
 };
 use x86_64::PhysAddr;
 use x86_64::structures::paging::{FrameAllocator, FrameDeallocator, PageSize, PhysFrame};
 
-/// What [`Frames`] asks of a heap. Of [`PageHeap`] and [`LockedHeap`] alone:
-/// that no page is handed out twice is what others rely on.
+/// What [`Frames`] asks of a heap. Of [`PageHeap`], [`LockedHeap`] and
+/// [`SharedHeap`] alone: that no page is handed out twice is what others rely on.
 pub trait FrameHeap: sealed::Sealed {
     #[doc(hidden)]
     fn window(&self) -> Window;
     #[doc(hidden)]
-    fn alloc(&mut self, request: Request) -> Result<Span, AllocError>;
+    fn alloc(&mut self, request: Request) -> Result<PageRange, AllocError>;
     #[doc(hidden)]
     fn free(&mut self, address: u64, pages: PageCount) -> Result<(), FreeError>;
 }
@@ -32,14 +33,15 @@ mod sealed {
 
 impl<B> sealed::Sealed for &mut PageHeap<'_, B> {}
 impl<B> sealed::Sealed for &LockedHeap<'_, B> {}
+impl<B, C> sealed::Sealed for &SharedHeap<'_, B, C> {}
 
 impl<B: Backing> FrameHeap for &mut PageHeap<'_, B> {
     fn window(&self) -> Window {
         *PageHeap::window(self)
     }
 
-    fn alloc(&mut self, request: Request) -> Result<Span, AllocError> {
-        PageHeap::alloc(self, request)
+    fn alloc(&mut self, request: Request) -> Result<PageRange, AllocError> {
+        PageHeap::alloc(self, request).map(|span| span.range())
     }
 
     fn free(&mut self, address: u64, pages: PageCount) -> Result<(), FreeError> {
@@ -52,8 +54,8 @@ impl<B: Backing> FrameHeap for &LockedHeap<'_, B> {
         LockedHeap::window(self)
     }
 
-    fn alloc(&mut self, request: Request) -> Result<Span, AllocError> {
-        LockedHeap::alloc(self, request)
+    fn alloc(&mut self, request: Request) -> Result<PageRange, AllocError> {
+        LockedHeap::alloc(self, request).map(|span| span.range())
     }
 
     fn free(&mut self, address: u64, pages: PageCount) -> Result<(), FreeError> {
@@ -61,7 +63,28 @@ impl<B: Backing> FrameHeap for &LockedHeap<'_, B> {
     }
 }
 
-/// A borrowed heap, `&mut PageHeap` or `&LockedHeap`, as a frame allocator.
+impl<B: Backing, C: Cpu> FrameHeap for &SharedHeap<'_, B, C> {
+    fn window(&self) -> Window {
+        SharedHeap::window(self)
+    }
+
+    fn alloc(&mut self, request: Request) -> Result<PageRange, AllocError> {
+        SharedHeap::alloc(self, request)
+    }
+
+    fn free(&mut self, address: u64, pages: PageCount) -> Result<(), FreeError> {
+        match SharedHeap::free_at(self, address, pages) {
+            // A part of a larger frame.
+            Err(FreeError::WrongLength | FreeError::Interior) => {
+                SharedHeap::free_part_at(self, address, pages)
+            }
+            done => done,
+        }
+    }
+}
+
+/// A borrowed heap, `&mut PageHeap`, `&LockedHeap` or `&SharedHeap`, as a frame
+/// allocator.
 ///
 /// It has no state: make it where it is needed.
 #[derive(Clone, Copy, Debug)]
@@ -95,8 +118,8 @@ impl<H: FrameHeap> Frames<H> {
             0 | 1 => Request::pages(pages),
             _ => Request::pages(pages).aligned(S::SIZE),
         };
-        let span = self.heap.alloc(request)?;
-        let address = window.address_of(span.range().start());
+        let range = self.heap.alloc(request)?;
+        let address = window.address_of(range.start());
         // No bits to lose, since it is a physical address.
         Ok(PhysFrame::containing_address(PhysAddr::new_truncate(
             address,

@@ -1,8 +1,11 @@
-//! A heap as the frame allocator of mappers: every size, both heaps.
+//! A heap as the frame allocator of mappers: every size, every heap.
+
+use std::sync::atomic::AtomicU64;
 
 use spanheap::{
-    AllocError, Backing, FreeError, Geometry, LockedHeap, MapEntry, Metadata, Page, PageCount,
-    PageHeap, PageRange, Refused, Residency, Slot, Window,
+    AllocError, Backing, FreeError, Geometry, LockedHeap, MapEntry, Metadata, OneCpu, Page,
+    PageCount, PageHeap, PageRange, Refused, Residency, SharedHeap, SharedMetadata, Slot, Window,
+    front_words,
 };
 use spanheap_x86_64::Frames;
 use x86_64::structures::paging::mapper::CleanUp;
@@ -125,6 +128,31 @@ fn every_size_is_mapped_and_comes_back_over_a_locked_heap() {
     assert_eq!(unsafe { frames.free_frame(second) }, Ok(()));
     heap.check().expect("sound books");
     assert_eq!(heap.stats().in_use, PageCount::ZERO);
+}
+
+#[test]
+fn every_size_is_mapped_and_comes_back_over_a_shared_heap() {
+    let window = window(0, 1 << 20);
+    let words = front_words(&window, 1).expect("a size");
+    let front: Vec<AtomicU64> = (0..words).map(|_| AtomicU64::new(0)).collect();
+    let metadata = SharedMetadata::new(metadata(), front.leak(), 1);
+    let heap = SharedHeap::new(window, metadata, Always, OneCpu).expect("a heap");
+    for region in [range(512, 2048), range(1 << 18, 2 << 18)] {
+        // SAFETY: as for the borrowed one.
+        unsafe { heap.add_region(region, Residency::Resident) }.expect("a region");
+    }
+    // SAFETY: its window is of the machine's physical addresses.
+    let mut frames = unsafe { Frames::new(&heap) };
+    tutorial(&mut frames);
+    let small: PhysFrame = frames.allocate_frame().expect("a frame");
+    // SAFETY: it is not used.
+    assert_eq!(unsafe { frames.free_frame(small) }, Ok(()));
+    // SAFETY: as before.
+    let again = unsafe { frames.free_frame(small) };
+    assert_eq!(again, Err(FreeError::NotInUse));
+    heap.check().expect("sound books");
+    assert_eq!(heap.stats().in_use, PageCount::ZERO, "tables too");
+    assert!(frames.alloc_frame::<Size1GiB>().is_ok());
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! A heap's metadata, its window, and a backing with nothing behind it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use spanheap::{
-    Backing, Geometry, MapEntry, Metadata, PageCount, PageRange, Refused, Slot, Window,
-    metadata_size,
+    Backing, Geometry, MapEntry, Metadata, PageCount, PageRange, Refused, SharedMetadata, Slot,
+    Window, front_words, metadata_size,
 };
 
 use crate::resident;
@@ -12,6 +14,9 @@ use crate::resident;
 pub struct Books {
     slots: Vec<Slot>,
     map: Vec<MapEntry>,
+    /// The front tier's, for a shared heap.
+    front: Vec<AtomicU64>,
+    cpus: usize,
     bytes: usize,
 }
 
@@ -24,8 +29,33 @@ impl Books {
         Some(Self {
             slots: resident::table(Slot::VACANT, size.slots),
             map: resident::table(MapEntry::EMPTY, size.map_entries),
+            front: Vec::new(),
+            cpus: 0,
             bytes: size.bytes,
         })
+    }
+
+    /// The same, for a heap that `cpus` CPUs share.
+    #[must_use]
+    pub fn shared(mut self, window: &Window, cpus: usize) -> Option<Self> {
+        let words = front_words(window, cpus)?;
+        self.front = (0..words).map(|_| AtomicU64::new(0)).collect();
+        self.cpus = cpus;
+        self.bytes = self
+            .bytes
+            .checked_add(words.checked_mul(size_of::<u64>())?)?;
+        Some(self)
+    }
+
+    /// Makes them ready for another shared heap, and lends them to it.
+    pub fn lend_shared(&mut self) -> SharedMetadata<'_> {
+        self.slots.fill(Slot::VACANT);
+        self.map.fill(MapEntry::EMPTY);
+        for word in &self.front {
+            word.store(0, Ordering::Relaxed);
+        }
+        let books = Metadata::new(&mut self.slots, &mut self.map);
+        SharedMetadata::new(books, &self.front, self.cpus)
     }
 
     /// Returns how many bytes they take.

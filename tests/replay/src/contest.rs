@@ -3,7 +3,8 @@
 //! Every pass gets a fresh allocator. Ours share one set of tables, which are
 //! cleared in between and so are as warm as the peer's recycled tree nodes.
 
-use spanheap::{LockedHeap, PageHeap, Residency};
+use spanheap::{LockedHeap, PageHeap, Residency, SharedHeap};
+use spanheap_hosted::Threads;
 
 use crate::adaptor::{Buddy, ByAddress, ByHandle, Null};
 use crate::books::{Books, Nothing};
@@ -45,7 +46,9 @@ pub(crate) fn rounds(
             passed();
             lap
         };
-        times.by_handle.push(ours(FreeBy::Handle)?);
+        if options.heap != HeapKind::Shared {
+            times.by_handle.push(ours(FreeBy::Handle)?);
+        }
         if let Some(Peer::Buddy) = options.peer {
             times.peer.push(lap(trace, Buddy::new(range)));
         }
@@ -74,9 +77,9 @@ fn ours(
     books: &mut Books,
 ) -> Result<Lap, Error> {
     let (window, range) = plan.numbers()?;
-    let metadata = books.lend();
     Ok(match heap {
         HeapKind::Page => {
+            let metadata = books.lend();
             let mut heap = PageHeap::new(window, metadata, Nothing).map_err(Error::Metadata)?;
             // SAFETY: numbers of no memory; nobody touches anything.
             unsafe { heap.add_region(range, Residency::Resident) }.map_err(Error::Region)?;
@@ -86,6 +89,7 @@ fn ours(
             }
         }
         HeapKind::Locked => {
+            let metadata = books.lend();
             let heap = LockedHeap::new(window, metadata, Nothing).map_err(Error::Metadata)?;
             // SAFETY: numbers of no memory; nobody touches anything.
             unsafe { heap.add_region(range, Residency::Resident) }.map_err(Error::Region)?;
@@ -93,6 +97,13 @@ fn ours(
                 FreeBy::Handle => lap(trace, ByHandle::new(heap)),
                 FreeBy::Address => lap(trace, ByAddress::new(heap)),
             }
+        }
+        HeapKind::Shared => {
+            let heap = SharedHeap::new(window, books.lend_shared(), Nothing, Threads);
+            let heap = heap.map_err(Error::Metadata)?;
+            // SAFETY: numbers of no memory; nobody touches anything.
+            unsafe { heap.add_region(range, Residency::Resident) }.map_err(Error::Region)?;
+            lap(trace, &heap)
         }
     })
 }

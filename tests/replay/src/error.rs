@@ -64,6 +64,12 @@ pub enum Error {
     /// The heap did not take its pages.
     #[error("the heap does not take its pages: {0}")]
     Region(RegionError),
+    /// More threads than one, on a heap that they cannot share.
+    #[error("--threads needs --heap shared")]
+    Threads,
+    /// The layout of a heap that does not list its spans.
+    #[error("--map draws spans, which the shared heap does not list")]
+    Map,
     /// The resident set is not known.
     #[error("the resident set cannot be measured: {0}")]
     Rss(RssError),

@@ -7,7 +7,7 @@
 //!
 //! Allocators stand behind one trait, [`adaptor::PageRuns`], so that each pass
 //! is written once. The layers, from the bottom up: `trace`, `adaptor`,
-//! `live`, `pass` and `timing`, `picture`, `report`, `run`.
+//! `live`, `pass`, `crowd` and `timing`, `picture`, `report`, `run`.
 
 pub mod adaptor;
 pub mod books;
@@ -19,6 +19,7 @@ pub mod timing;
 pub mod trace;
 
 mod contest;
+mod crowd;
 mod error;
 mod history;
 mod options;

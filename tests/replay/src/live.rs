@@ -28,6 +28,10 @@ pub struct Memory<'m> {
     memory: PhantomData<&'m mut [u8]>,
 }
 
+// SAFETY: it is a mapping of the process, not of a thread; whoever has the value
+// is alone in writing through it.
+unsafe impl Send for Memory<'_> {}
+
 impl Memory<'_> {
     /// Takes the memory from `base` on, `pages` pages of it, for as long as
     /// this value lives.

@@ -11,6 +11,8 @@ pub enum HeapKind {
     Page,
     /// `LockedHeap`, behind a spin lock.
     Locked,
+    /// `SharedHeap`, for many CPUs; blocks are freed by address.
+    Shared,
 }
 
 /// How blocks are freed.
@@ -45,6 +47,11 @@ pub struct Options {
     /// The heap.
     #[arg(long, value_enum, default_value = "page")]
     pub heap: HeapKind,
+
+    /// How many threads share the heap, which has to be `shared`. The events are
+    /// dealt to them by the trace's CPU; if that names one CPU only, by turns.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub threads: u16,
 
     /// How blocks are freed.
     #[arg(long, value_enum, default_value = "handle")]

@@ -271,6 +271,6 @@ impl<A: OverHeap> Pass<'_, A> {
 }
 
 /// Returns how many pages are idle and resident.
-fn idle(stats: &Stats) -> PageCount {
+pub(crate) fn idle(stats: &Stats) -> PageCount {
     PageCount::new(stats.idle.get().saturating_sub(stats.released.get()))
 }

@@ -7,7 +7,7 @@ use spanheap_hosted::{HostedBacking, HostedError};
 
 use crate::books::{self, Books};
 use crate::error::Error;
-use crate::options::Options;
+use crate::options::{HeapKind, Options};
 use crate::trace::Trace;
 
 /// The sizes of a run.
@@ -18,6 +18,7 @@ pub(crate) struct Plan {
     pub(crate) pages: PageCount,
     slots: u32,
     grain: u32,
+    cpus: usize,
 }
 
 impl Plan {
@@ -47,6 +48,8 @@ impl Plan {
             pages: PageCount::new(pages),
             slots: options.slots.unwrap_or_else(|| usual.min(pages)),
             grain: options.map_grain,
+            // The thread that looks on is one, too.
+            cpus: usize::from(options.threads) + 1,
         })
     }
 
@@ -63,11 +66,16 @@ impl Plan {
         }
     }
 
-    pub(crate) fn books(&self, window: &Window) -> Result<Books, Error> {
+    pub(crate) fn books(&self, options: &Options, window: &Window) -> Result<Books, Error> {
         let too_large = Error::Window {
             pages: u64::from(self.pages.get()),
         };
-        Books::new(window, self.slots, self.grain).ok_or(too_large)
+        let books = Books::new(window, self.slots, self.grain);
+        let books = match options.heap {
+            HeapKind::Shared => books.and_then(|books| books.shared(window, self.cpus)),
+            HeapKind::Page | HeapKind::Locked => books,
+        };
+        books.ok_or(too_large)
     }
 
     /// Returns the window of a timing pass: page numbers, and no memory.

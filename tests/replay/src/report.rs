@@ -17,8 +17,10 @@ pub struct Report {
     pub trace: String,
     /// What was recorded.
     pub source: String,
-    /// `page` or `locked`.
+    /// `page`, `locked` or `shared`.
     pub heap: &'static str,
+    /// How many threads shared it.
+    pub threads: u16,
     /// How blocks were freed: `handle` or `address`.
     pub free: &'static str,
     /// A page in bytes.
@@ -149,9 +151,14 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let heap = match self.heap {
             "locked" => "LockedHeap",
+            "shared" => "SharedHeap",
             _ => "PageHeap",
         };
-        writeln!(f, "{} on {heap}, freed by {}", self.trace, self.free)?;
+        write!(f, "{} on {heap}, freed by {}", self.trace, self.free)?;
+        if self.threads > 1 {
+            write!(f, ", by {} threads", self.threads)?;
+        }
+        writeln!(f)?;
         writeln!(f, "{}", self.source)?;
 
         writeln!(f, "\nwork")?;

@@ -28,6 +28,13 @@ use crate::witness::witness;
 ///
 /// If the trace or an option is not valid, or an output cannot be written.
 pub fn run(options: &Options) -> Result<Report, Error> {
+    let shared = options.heap == HeapKind::Shared;
+    if options.threads > 1 && !shared {
+        return Err(Error::Threads);
+    }
+    if options.map.is_some() && shared {
+        return Err(Error::Map);
+    }
     let trace = read(&options.trace)?;
     let plan = Plan::new(options, &trace)?;
     enough_memory(plan.geometry.bytes(plan.pages).min(trace.peak_live_bytes()))?;
@@ -44,7 +51,7 @@ pub fn run(options: &Options) -> Result<Report, Error> {
     let mut progress = Progress::new(operations * (8 + passes));
     progress.stage("replaying with memory");
     let window = backing.window();
-    let mut books = plan.books(&window)?;
+    let mut books = plan.books(options, &window)?;
     let mut ground = Ground {
         rss: &mut process_rss_bytes,
         progress: &mut |done| progress.done(8 * done),
@@ -69,6 +76,7 @@ pub fn run(options: &Options) -> Result<Report, Error> {
     let heap = match options.heap {
         HeapKind::Page => "PageHeap",
         HeapKind::Locked => "LockedHeap",
+        HeapKind::Shared => "SharedHeap",
     };
     let on = format!("{} on {heap}", report.trace);
     if let Some(file) = plot {
@@ -116,6 +124,10 @@ fn report(
     let page_bytes = trace.page_bytes();
     let stats = &outcome.stats;
     let name = |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_owned();
+    let free = match options.heap {
+        HeapKind::Shared => FreeBy::Address,
+        HeapKind::Page | HeapKind::Locked => options.free,
+    };
     let (by_handle, by_address) = (times.by_handle.median(), times.by_address.median());
     Report {
         trace: name(&options.trace).to_string_lossy().into_owned(),
@@ -123,8 +135,10 @@ fn report(
         heap: match options.heap {
             HeapKind::Page => "page",
             HeapKind::Locked => "locked",
+            HeapKind::Shared => "shared",
         },
-        free: match options.free {
+        threads: options.threads,
+        free: match free {
             FreeBy::Handle => "handle",
             FreeBy::Address => "address",
         },
@@ -148,7 +162,7 @@ fn report(
             .check
             .err()
             .map(|wrong| format!("{} at page {}", wrong.rule, wrong.page.number())),
-        ns_per_event: match options.free {
+        ns_per_event: match free {
             FreeBy::Handle => by_handle,
             FreeBy::Address => by_address,
         },

@@ -57,7 +57,7 @@ fn every_op<A: PageRuns>(trace: &Trace, runs: &mut A, table: &mut [Option<A::Blo
     let mut refused = 0;
     for op in &trace.ops {
         let done = match *op {
-            Op::Alloc { seat, pages, .. } => match runs.alloc(pages) {
+            Op::Alloc { seat, pages, class } => match runs.alloc_for(pages, class) {
                 Ok(block) => {
                     table[seat.index()] = Some(block);
                     true

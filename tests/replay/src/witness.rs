@@ -1,10 +1,11 @@
 //! The pass with memory, on whichever heap was asked for.
 
-use spanheap::{LockedHeap, PageHeap, Residency};
-use spanheap_hosted::HostedBacking;
+use spanheap::{LockedHeap, PageHeap, Residency, SharedHeap};
+use spanheap_hosted::{HostedBacking, Threads};
 
 use crate::adaptor::{ByAddress, ByHandle, Heap, OverHeap};
 use crate::books::Books;
+use crate::crowd;
 use crate::error::Error;
 use crate::live::{Live, Memory};
 use crate::options::{FreeBy, HeapKind, Options};
@@ -29,19 +30,28 @@ pub(crate) fn witness(
     // pointers into it, and the heap commits what it hands out.
     let memory = unsafe { Memory::new(base.as_ptr().cast(), window.pages(), window.geometry()) };
     let live = Live::new(memory, trace.seats);
-    let metadata = books.lend();
     match options.heap {
         HeapKind::Page => {
+            let metadata = books.lend();
             let mut heap = PageHeap::new(window, metadata, backing).map_err(Error::Metadata)?;
             // SAFETY: the whole reservation, added once; nobody else uses it.
             unsafe { heap.add_region(range, Residency::Released) }.map_err(Error::Region)?;
             by(options.free, heap, trace, live, ground)
         }
         HeapKind::Locked => {
+            let metadata = books.lend();
             let heap = LockedHeap::new(window, metadata, backing).map_err(Error::Metadata)?;
             // SAFETY: the whole reservation, added once; nobody else uses it.
             unsafe { heap.add_region(range, Residency::Released) }.map_err(Error::Region)?;
             by(options.free, heap, trace, live, ground)
+        }
+        HeapKind::Shared => {
+            let heap = SharedHeap::new(window, books.lend_shared(), backing, Threads);
+            let heap = heap.map_err(Error::Metadata)?;
+            // SAFETY: the whole reservation, added once; nobody else uses it.
+            unsafe { heap.add_region(range, Residency::Released) }.map_err(Error::Region)?;
+            let threads = options.threads.into();
+            crowd::run(trace, &heap, live, threads, ground).map_err(Error::Rss)
         }
     }
 }

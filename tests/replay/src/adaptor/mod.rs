@@ -5,8 +5,9 @@
 //! What names a block is the allocator's own choice (a handle; a first page
 //! and a length), and the caller keeps it, as a program would.
 //!
-//! The heaps of `spanheap` take two adaptors, [`ByHandle`] and [`ByAddress`],
-//! for the two ways to free; [`Heap`] is what both heaps have in common.
+//! The heaps of `spanheap` with handles take two adaptors, [`ByHandle`] and
+//! [`ByAddress`], for the two ways to free; [`Heap`] is what they have in common.
+//! `&SharedHeap` has no handles, and is one itself.
 
 mod address;
 mod buddy;
@@ -14,11 +15,13 @@ mod handle;
 mod locked;
 mod null;
 mod page;
+mod shared;
 
 pub use address::ByAddress;
 pub use buddy::Buddy;
 pub use handle::ByHandle;
 pub use null::Null;
+pub use shared::class_of;
 
 use std::fmt::Debug;
 

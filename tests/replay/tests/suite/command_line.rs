@@ -12,10 +12,16 @@ fn with(options: &[&str]) -> String {
 
 #[test]
 fn wrong_options_are_one_line_and_exit_code_2() {
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 13] = [
         (&["--no-such-option"], "--no-such-option"),
         (&["another.pagetrace.gz"], "unexpected argument"),
-        (&["--heap", "shared"], "invalid value 'shared'"),
+        (&["--heap", "any"], "invalid value 'any'"),
+        (&["--threads", "0"], "0 is not in 1..=64"),
+        (&["--threads", "2"], "--threads needs --heap shared"),
+        (
+            &["--heap", "shared", "--map", "map.svg"],
+            "the shared heap does not list",
+        ),
         (&["--free", "luck"], "invalid value 'luck'"),
         (&["--peer", "nobody"], "invalid value 'nobody'"),
         (&["--release-after", "soon"], "invalid value 'soon'"),

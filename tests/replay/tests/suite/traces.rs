@@ -48,6 +48,57 @@ fn the_compiler_trace_replays_on_either_heap_freed_either_way() {
     }
 }
 
+/// What holds of a good replay on the shared heap: what is resident and not alive
+/// is no more than the free pages of chunks with a live page in them.
+fn assert_good_shared(report: &Value, threads: u64) {
+    assert_eq!(report["heap"], "shared");
+    assert_eq!(report["free"], "address");
+    assert_eq!(number(report, "threads"), threads);
+    for key in ["verify_errors", "refused", "refused_frees", "count_errors"] {
+        assert_eq!(number(report, key), 0, "{key} of {report:#}");
+    }
+    assert_eq!(report["check_error"], Value::Null);
+    assert!(number(report, "verified_pages") >= number(report, "allocs"));
+    let managed = number(report, "range_pages") * number(report, "page_size");
+    let resident = managed - number(report, "released_bytes");
+    assert!(resident >= number(report, "live_end_bytes"));
+    let grown = number(report, "rss_end_bytes").abs_diff(number(report, "baseline_rss_bytes"));
+    // Huge pages that the system makes of what was touched in part.
+    assert!(grown <= resident + (8 << 20), "{report:#}");
+}
+
+#[test]
+fn threads_that_share_a_heap_replay_the_compiler_trace() {
+    for threads in ["1", "2", "5"] {
+        let options = ["--heap", "shared", "--threads", threads, "--rounds", "1"];
+        let report = json(&shipped("compiler"), &options);
+        assert_good_shared(&report, threads.parse().unwrap());
+        assert_eq!(number(&report, "allocs"), 108_847);
+        assert_eq!(number(&report, "live_end_bytes"), 135 * 8192);
+        assert_eq!(report["ns_per_event"], report["ns_per_event_by_address"]);
+        assert_eq!(report["ns_per_event_by_handle"], Value::Null);
+    }
+}
+
+#[test]
+fn two_threads_that_share_a_heap_replay_every_trace_of_two_cpus() {
+    let names = ["redis", "build", "files"];
+    let traces = [Some(shipped(names[0])), shared(names[1]), shared(names[2])];
+    for trace in traces.into_iter().flatten() {
+        let options = ["--heap", "shared", "--threads", "2", "--rounds", "0"];
+        assert_good_shared(&json(&trace, &options), 2);
+    }
+    let options = [
+        "--heap",
+        "shared",
+        "--threads",
+        "2",
+        "--release-after",
+        "300",
+    ];
+    assert_good_shared(&json(&shipped("redis"), &options), 2);
+}
+
 #[test]
 fn the_redis_trace_replays() {
     let report = json(&shipped("redis"), &["--rounds", "0"]);
