@@ -1,6 +1,7 @@
 //! Many CPUs at once: no page has two owners, what was written stays, and in
 //! the end everything is back.
 
+use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
@@ -11,24 +12,50 @@ use crate::common::{Heap, PAGE, Random, become_cpu, count, heap, range};
 const WORKERS: u64 = 4;
 const STEPS: u32 = 60_000;
 
-/// Whose each page is: 0 nobody's. Relaxed throughout: what is tested is
-/// whether the heap orders two owners of a page.
-struct Owners(Vec<AtomicU64>);
+/// Whose each page is, 0 nobody's, and what is on it. Relaxed throughout: what is
+/// tested is whether the heap orders two owners of a page. What is on it is plain
+/// memory, so that a thread sanitizer sees two owners whom nothing orders.
+struct Owners {
+    of: Vec<AtomicU64>,
+    on: Vec<UnsafeCell<u64>>,
+}
+
+// SAFETY: what is on a page is its owner's, of whom there is one; that is what is
+// tested.
+unsafe impl Sync for Owners {}
 
 impl Owners {
+    fn new(pages: u32) -> Self {
+        Self {
+            of: (0..pages).map(|_| AtomicU64::new(0)).collect(),
+            on: (0..pages).map(|_| UnsafeCell::new(0)).collect(),
+        }
+    }
+
     fn claim(&self, range: PageRange, me: u64) {
         for page in range.pages() {
-            let before = self.0[page.number() as usize].swap(me, Ordering::Relaxed);
-            assert_eq!(before, 0, "page {} has two owners", page.number());
+            let number = page.number();
+            let before = self.of[number as usize].swap(me, Ordering::Relaxed);
+            assert_eq!(before, 0, "page {number} has two owners");
+            // SAFETY: the page was handed out to this thread.
+            unsafe { *self.on[number as usize].get() = stamp(number, me) };
         }
     }
 
     fn give_up(&self, range: PageRange, me: u64) {
         for page in range.pages() {
-            let before = self.0[page.number() as usize].swap(0, Ordering::Relaxed);
-            assert_eq!(before, me, "page {}", page.number());
+            let number = page.number();
+            // SAFETY: the page is this thread's until it is freed.
+            let on = unsafe { *self.on[number as usize].get() };
+            assert_eq!(on, stamp(number, me), "page {number} was written");
+            let before = self.of[number as usize].swap(0, Ordering::Relaxed);
+            assert_eq!(before, me, "page {number}");
         }
     }
+}
+
+fn stamp(page: u32, owner: u64) -> u64 {
+    owner << 32 | u64::from(page)
 }
 
 /// What one thread has handed to the next, to be freed there.
@@ -118,7 +145,7 @@ fn work(
 fn no_page_has_two_owners_and_in_the_end_everything_is_back() {
     let pages = 6 * 512 + 100;
     let (heap, _fake) = heap(PAGE, 400, pages, 4);
-    let owners = Owners((0..400 + pages).map(|_| AtomicU64::new(0)).collect());
+    let owners = Owners::new(400 + pages);
     let done = AtomicBool::new(false);
     let mut inboxes = Vec::new();
     let mut belts = Vec::new();
@@ -172,7 +199,7 @@ fn no_page_has_two_owners_and_in_the_end_everything_is_back() {
     }
     assert!(
         owners
-            .0
+            .of
             .iter()
             .all(|owner| owner.load(Ordering::Relaxed) == 0)
     );

@@ -37,10 +37,13 @@ pub mod serial;
 #[cfg(not(target_arch = "x86_64"))]
 mod tree;
 
-#[cfg(target_arch = "x86_64")]
-pub use arch::trap;
 pub use arch::{OFFSET, direct_map};
-pub use heap::{Wired, heap_of, window};
+#[cfg(target_arch = "x86_64")]
+pub use arch::{apic, processors, trap};
+pub use heap::{Wired, heap_of, shared_heap_of, window};
+
+use core::hint::spin_loop;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use memory::BootMemory;
 
@@ -85,6 +88,8 @@ pub fn pointer<T>(physical: u64) -> *mut T {
     core::ptr::with_exposed_provenance_mut((OFFSET + physical) as usize)
 }
 
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
 /// Prints a case's name, runs it, and says that it held.
 pub fn case(name: &str, body: impl FnOnce()) {
     println!("  {name} ...");
@@ -94,6 +99,11 @@ pub fn case(name: &str, body: impl FnOnce()) {
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    // Alone: it orders nothing. Another CPU's message ends the machine first; but
+    // if the other was this one, nothing else does.
+    if PANICKED.swap(true, Ordering::Relaxed) {
+        (0..1 << 26).for_each(|_| spin_loop());
+    }
     println!("{info}");
     host::fail()
 }

@@ -48,6 +48,7 @@ pub fn heap(heap: &SharedHeap<'static, Anything, Cpus>, given: &Given) {
     let _ = any(SharedHeap::free(any(heap), range()));
     let _ = any(SharedHeap::free_at(any(heap), address(), pages()));
     let _ = any(SharedHeap::free_part(any(heap), range()));
+    let _ = any(SharedHeap::free_part_at(any(heap), address(), pages()));
     SharedHeap::offline(any(heap), any(0));
 
     let _ = any(SharedHeap::release(any(heap), any(given.budget)));

@@ -68,6 +68,7 @@ impl fmt::Display for Machine {
             () if told(OVER_PCI) => ", balloon over PCI",
             () if told(OVER_MMIO) => ", balloon over MMIO",
             () if told(OVER_LEGACY_MMIO) => ", balloon over legacy MMIO",
+            () if told(FOUR_CPUS) => ", four CPUs",
             () => "",
         })?;
         if !self.line.is_empty() {
@@ -100,6 +101,8 @@ const OVER_LEGACY_MMIO: &[&str] = &[
     "-device",
     "virtio-balloon-device,free-page-reporting=on,deflate-on-oom=on",
 ];
+
+const FOUR_CPUS: &[&str] = &["-smp", "4"];
 
 /// What the kernel that replays a trace is told. Single pages are tried where the
 /// host has no huge pages either: only there is what is given back free at once.
@@ -177,6 +180,11 @@ pub(crate) fn for_kernel(name: &str, architecture: Architecture) -> Vec<Machine>
         "reporting" => vec![machine(PC, 1536, OVER_PCI, 90)],
         // So that a whole GiB is somewhere in it; most is never touched.
         "bringup" => vec![machine(PC, 2304, &[], 90), machine(MICROVM, 2304, &[], 90)],
+        // Little memory, so that it is scarce for four at once.
+        "many_cpus" => vec![
+            machine(PC, 64, FOUR_CPUS, 90),
+            machine(Q35, 64, FOUR_CPUS, 90),
+        ],
         _ if x86 => vec![machine(PC, 512, &[], 60), machine(MICROVM, 512, &[], 60)],
         _ => vec![machine(VIRT, 512, &[], 60)],
     }

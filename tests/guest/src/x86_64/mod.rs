@@ -3,9 +3,11 @@
 //! The low 4 GiB are mapped one to one as well: the image and the devices are
 //! used there.
 
+pub mod apic;
 mod devices;
 mod direct_map;
 mod pci;
+pub mod processors;
 mod start;
 mod start_info;
 pub mod trap;

@@ -17,13 +17,17 @@ use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector
 use x86_64::structures::idt::InterruptDescriptorTable;
 use x86_64::structures::tss::TaskStateSegment;
 
+use super::apic;
+use super::processors::PROCESSORS;
+
 const STACK_BYTES: usize = 64 << 10;
 
 #[repr(C, align(16))]
 struct Stack([u8; STACK_BYTES]);
 
-/// A stack for page faults, and one for all that is fatal.
-static mut STACKS: [Stack; 2] = [const { Stack([0; STACK_BYTES]) }; 2];
+/// For each processor a stack for page faults, and one for all that is fatal.
+static mut STACKS: [[Stack; 2]; PROCESSORS] =
+    [const { [const { Stack([0; STACK_BYTES]) }; 2] }; PROCESSORS];
 
 /// What a page fault was.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +54,7 @@ pub fn on_page_fault(handler: Handler) {
 /// Returns how many page faults were taken.
 #[must_use]
 pub fn page_faults() -> u64 {
-    // Alone: a count, on one CPU.
+    // Alone: a count.
     TAKEN.load(Ordering::Relaxed)
 }
 
@@ -114,13 +118,13 @@ unsafe extern "C" {
 
 #[unsafe(no_mangle)]
 extern "C" fn page_fault(address: u64, code: u64, instruction: u64, stack: u64) {
-    // Alone: a count, on one CPU.
+    // Alone: a count.
     TAKEN.fetch_add(1, Ordering::Relaxed);
-    let own = stack_end(0) - STACK_BYTES as u64..stack_end(0);
+    let is_own = |end| (end - STACK_BYTES as u64..end).contains(&stack);
     let fault = PageFault {
         address,
         code,
-        on_own_stack: own.contains(&stack),
+        on_own_stack: (0..PROCESSORS).any(|processor| is_own(stack_end(processor, 0))),
     };
     let taken = HANDLER.get().is_some_and(|handler| handler(fault));
     assert!(
@@ -135,9 +139,10 @@ extern "C" fn fatal(code: u64, instruction: u64, stack: u64) -> ! {
 }
 
 /// Returns the address behind a fault's stack.
-fn stack_end(number: usize) -> u64 {
-    let first = &raw const STACKS;
-    first.cast::<Stack>().wrapping_add(number + 1).addr() as u64
+fn stack_end(processor: usize, number: usize) -> u64 {
+    let first = (&raw const STACKS).cast::<[Stack; 2]>();
+    let own = first.wrapping_add(processor).cast::<Stack>();
+    own.wrapping_add(number + 1).addr() as u64
 }
 
 fn address(entry: unsafe extern "C" fn()) -> VirtAddr {
@@ -159,23 +164,30 @@ fn table() -> InterruptDescriptorTable {
         stack_segment_fault general_protection_fault alignment_check);
     set!(1, fatal_without_code, divide_error debug breakpoint overflow
         bound_range_exceeded invalid_opcode device_not_available);
+    apic::add_to(&mut table);
     table
 }
 
-/// Makes faults go where they should.
+/// Makes the first processor's faults go where they should.
 pub(crate) fn set_up() {
-    static TASK: Once<TaskStateSegment> = Once::new();
-    static GDT: Once<(GlobalDescriptorTable, [SegmentSelector; 3])> = Once::new();
+    set_up_on(0);
+}
+
+/// Makes a processor's faults go where they should; to be called on it, once.
+pub(super) fn set_up_on(processor: usize) {
+    static TASKS: [Once<TaskStateSegment>; PROCESSORS] = [const { Once::new() }; PROCESSORS];
+    static GDTS: [Once<(GlobalDescriptorTable, [SegmentSelector; 3])>; PROCESSORS] =
+        [const { Once::new() }; PROCESSORS];
     static IDT: Once<InterruptDescriptorTable> = Once::new();
 
-    let task = TASK.call_once(|| {
+    let task = TASKS[processor].call_once(|| {
         let mut task = TaskStateSegment::new();
         for number in 0..2 {
-            task.interrupt_stack_table[number] = VirtAddr::new(stack_end(number));
+            task.interrupt_stack_table[number] = VirtAddr::new(stack_end(processor, number));
         }
         task
     });
-    let (gdt, [code, data, task]) = GDT.call_once(|| {
+    let (gdt, [code, data, task]) = GDTS[processor].call_once(|| {
         let mut gdt = GlobalDescriptorTable::new();
         let code = gdt.append(Descriptor::kernel_code_segment());
         let data = gdt.append(Descriptor::kernel_data_segment());
