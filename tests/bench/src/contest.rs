@@ -8,8 +8,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use spanheap_replay::resident;
-
 use crate::adaptor::{About, Contender, Ground, Shareable, Side, Visitor, all, each};
 use crate::check::Claims;
 use crate::figure::Figure;
@@ -17,7 +15,7 @@ use crate::meter::{Effort, Meter, Mode, Stop};
 use crate::results::{Cell, Check, Place, Results, Trouble};
 use crate::run::{Run, alone, together};
 use crate::work::mixed::SEEDS;
-use crate::work::play::{self, Recording};
+use crate::work::play::{self, Least, Recording};
 use crate::work::{Work, mixed};
 
 /// A place, and what is done there.
@@ -111,7 +109,7 @@ struct Turn<'t> {
     lap: Lap,
     results: &'t mut Results,
     /// The least time of each operation of the trace, by contender.
-    least: &'t mut BTreeMap<&'static str, (About, Vec<u32>)>,
+    least: &'t mut BTreeMap<&'static str, (About, Least)>,
 }
 
 impl Visitor for Turn<'_> {
@@ -238,9 +236,9 @@ impl Turn<'_> {
     ) {
         let mut meter = Meter::new(Mode::Time, self.terms.effort);
         let least = self.job.recording.as_ref().map(|it| {
-            let all = || (about, resident::table(u32::MAX, it.trace.ops.len()));
+            let all = || (about, Least::of(it.trace.ops.len()));
             let least = self.least.entry(about.name).or_insert_with(all);
-            &mut *least.1
+            &mut least.1
         });
         let run = Run {
             job: self.job,

@@ -73,6 +73,8 @@ pub enum Figure {
     EventP9999,
     /// W8: the longest.
     EventMost,
+    /// W8: the longest time that a lock was held.
+    EventHeld,
 }
 
 /// What a figure counts.
@@ -113,7 +115,8 @@ impl Figure {
             | Self::EventP99
             | Self::EventP999
             | Self::EventP9999
-            | Self::EventMost => "W8",
+            | Self::EventMost
+            | Self::EventHeld => "W8",
         }
     }
 
@@ -164,6 +167,7 @@ impl Figure {
                     | Self::EventP999
                     | Self::EventP9999
                     | Self::EventMost
+                    | Self::EventHeld
             )
     }
 
@@ -214,6 +218,7 @@ impl fmt::Display for Figure {
             Self::EventP999 => "p99.9",
             Self::EventP9999 => "p99.99",
             Self::EventMost => "longest",
+            Self::EventHeld => "longest lock held",
         };
         write!(f, "{work} {what}")
     }

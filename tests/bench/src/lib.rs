@@ -16,6 +16,7 @@ pub mod check;
 pub mod contest;
 pub mod count;
 pub mod figure;
+pub mod held;
 pub mod memory;
 pub mod meter;
 pub mod options;

@@ -18,7 +18,7 @@ pub(crate) struct Run<'r> {
     pub(crate) work: Work,
     pub(crate) seed: u64,
     pub(crate) claims: Option<&'r Claims>,
-    pub(crate) least: Option<&'r mut [u32]>,
+    pub(crate) least: Option<&'r mut play::Least>,
 }
 
 /// One contender, alone.

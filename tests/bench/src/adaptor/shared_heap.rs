@@ -4,13 +4,15 @@
 use std::sync::atomic::AtomicU64;
 
 use spanheap::{
-    AllocError, Class, FreeError, Page, PageCount, PageRange, Request, Residency, SharedHeap,
+    AllocError, Class, Cpu, FreeError, Page, PageCount, PageRange, Request, Residency, SharedHeap,
     SharedMetadata, front_words,
 };
 use spanheap_hosted::Threads;
 use spanheap_replay::adaptor::{Denied, PageRuns};
 use spanheap_replay::books::{Books, Nothing};
 use spanheap_replay::trace;
+
+use crate::held;
 
 use super::{About, Contender, Ground, Shareable, Side, Unable, name, page_heap};
 
@@ -21,7 +23,23 @@ const CPUS: usize = 4;
 #[derive(Debug)]
 pub struct Shared;
 
-type Heap<'b> = SharedHeap<'b, Nothing, Threads>;
+/// Threads as CPUs, which note how long they keep interrupts off: as long as the
+/// heap's lock is held.
+#[derive(Debug)]
+pub(super) struct Cpus;
+
+impl Cpu for Cpus {
+    #[inline(always)]
+    fn index(&self) -> usize {
+        Threads.index()
+    }
+
+    fn without_interrupts<R>(&self, critical: impl FnOnce() -> R) -> R {
+        held::during(critical)
+    }
+}
+
+type Heap<'b> = SharedHeap<'b, Nothing, Cpus>;
 
 impl Contender for Shared {
     const ABOUT: About = About {
@@ -41,7 +59,7 @@ impl Contender for Shared {
     fn runs<'b>(books: &'b mut Self::Books, ground: &Ground) -> Result<Self::Runs<'b>, Unable> {
         let set_up = |why: &dyn ToString| Unable::SetUp(why.to_string());
         let metadata = SharedMetadata::new(books.0.lend_new(), &books.1, CPUS);
-        let heap = SharedHeap::new(ground.window(), metadata, Nothing, Threads);
+        let heap = SharedHeap::new(ground.window(), metadata, Nothing, Cpus);
         let heap = heap.map_err(|why| set_up(&why))?;
         // SAFETY: numbers of no memory; nobody touches anything.
         unsafe { heap.add_region(ground.range(), Residency::Resident) }

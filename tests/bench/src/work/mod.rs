@@ -87,6 +87,7 @@ impl Work {
                 Figure::EventP999,
                 Figure::EventP9999,
                 Figure::EventMost,
+                Figure::EventHeld,
             ],
         }
     }

@@ -17,6 +17,7 @@ use spanheap_replay::trace::{Op, Trace};
 use crate::adaptor::{Ground, Unable};
 use crate::check::Claims;
 use crate::figure::Figure;
+use crate::held;
 use crate::meter::{Meter, Paced, Stop, Until, finished, thread_ns};
 
 /// A trace, and the range that it is played in.
@@ -132,6 +133,26 @@ pub fn time<R: PageRuns>(trace: &Trace, runs: &mut R, meter: &mut Meter) -> Resu
     Ok(())
 }
 
+/// Of each operation of a trace, the least of all rounds.
+#[derive(Debug)]
+pub struct Least {
+    /// What it took, in nanoseconds.
+    pub took: Vec<u32>,
+    /// How long it held a lock at once.
+    pub held: Vec<u32>,
+}
+
+impl Least {
+    /// Of `operations` operations, before the first round.
+    #[must_use]
+    pub fn of(operations: usize) -> Self {
+        Self {
+            took: resident::table(u32::MAX, operations),
+            held: resident::table(u32::MAX, operations),
+        }
+    }
+}
+
 /// Times each operation of a trace, and keeps in `least` what is less.
 ///
 /// # Errors
@@ -141,16 +162,19 @@ pub fn time<R: PageRuns>(trace: &Trace, runs: &mut R, meter: &mut Meter) -> Resu
 pub fn each<R: PageRuns>(
     trace: &Trace,
     runs: &mut R,
-    least: &mut [u32],
+    least: &mut Least,
     meter: &Meter,
 ) -> Result<(), Stop> {
     let begin = thread_ns();
+    held::watch(true);
     let mut last = Instant::now();
     let (done, _) = play(trace, runs, meter.until(), |index| {
         let took = last.elapsed().as_nanos().min(u128::from(u32::MAX)) as u32;
-        least[index] = least[index].min(took);
+        least.took[index] = least.took[index].min(took);
+        least.held[index] = least.held[index].min(held::take());
         last = Instant::now();
     });
+    held::watch(false);
     late(done, trace, thread_ns() - begin)
 }
 
@@ -187,21 +211,27 @@ pub fn check<R: PageRuns>(
     Ok(())
 }
 
-/// Returns the figures of the distribution of `least`, the operations' times.
+/// Returns the figures of the distribution of `least`, the operations' times, and
+/// the longest time that one held a lock, if one did.
 #[must_use]
-pub fn distribution(least: &[u32]) -> Vec<(Figure, f64)> {
-    let mut sorted = least.to_vec();
+pub fn distribution(least: &Least) -> Vec<(Figure, f64)> {
+    let mut sorted = least.took.clone();
     sorted.sort_unstable();
     // Nearest rank: so many of `of` take no longer.
     let rank = |part: usize, of: usize| {
         let rank = (sorted.len() * part).div_ceil(of).max(1);
         f64::from(*sorted.get(rank - 1).unwrap_or(&0))
     };
-    vec![
+    let mut figures = vec![
         (Figure::EventP50, rank(1, 2)),
         (Figure::EventP99, rank(99, 100)),
         (Figure::EventP999, rank(999, 1000)),
         (Figure::EventP9999, rank(9999, 10_000)),
         (Figure::EventMost, rank(1, 1)),
-    ]
+    ];
+    let held = least.held.iter().max().copied().unwrap_or(0);
+    if held > 0 {
+        figures.push((Figure::EventHeld, f64::from(held)));
+    }
+    figures
 }
