@@ -49,7 +49,8 @@ impl<'m> Front<'m> {
             return;
         };
         // Before the words: whoever sees a free page sees whose it is.
-        state.store(State::owned(place.group, place.id).0, Ordering::SeqCst);
+        let before = State(state.load(Ordering::Relaxed));
+        state.store(before.opened(place.group, place.id).0, Ordering::SeqCst);
         for word in self.words(Bits::Free, chunk) {
             // Release: the pages come with whatever the treap's lock ordered.
             word.store(u64::MAX, Ordering::SeqCst);
@@ -228,7 +229,16 @@ impl<'m> Front<'m> {
     /// Makes a chunk that was taken whole the treap's.
     pub(super) fn close(&self, chunk: u32) {
         if let Some(state) = self.states.get(chunk as usize) {
-            state.store(State::TREAP.0, Ordering::SeqCst);
+            // Relaxed: since it was taken whole, nobody else changes it.
+            let before = State(state.load(Ordering::Relaxed));
+            state.store(before.closed().0, Ordering::SeqCst);
+        }
+        // A second free of one of its pages may have met a word that was taken, and
+        // gone by. Whoever comes from now on sees that the chunk is the treap's.
+        for word in self.words(Bits::Free, chunk) {
+            if word.load(Ordering::SeqCst) != 0 {
+                word.store(0, Ordering::SeqCst);
+            }
         }
     }
 

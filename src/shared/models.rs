@@ -54,7 +54,7 @@ impl Model {
 
     /// The same, owned by the first CPU, which has claimed these pages.
     fn owned(free: [u64; BLOCKS], claimed: u64) -> Arc<Self> {
-        let model = Self::new(free, State::owned(0, 0));
+        let model = Self::new(free, State::TREAP.opened(0, 0));
         model.front.words(Bits::Claimed, 0)[0].store(claimed, Ordering::SeqCst);
         model.place(0).block.store(1, Ordering::SeqCst);
         model
@@ -105,7 +105,7 @@ impl Model {
 }
 
 fn quiet() -> State {
-    State::owned(0, 0).left()
+    State::TREAP.opened(0, 0).left()
 }
 
 fn ready() -> State {
@@ -267,6 +267,52 @@ fn the_last_free_of_a_chunk_and_its_return_do_not_miss_each_other() {
             assert_eq!(model.front.full.first(), Some(0), "it would never go back");
             assert!(model.front.state(0).is_ready(0), "nobody would use it");
         }
+    });
+}
+
+#[test]
+fn a_free_that_its_chunk_s_return_overtakes_is_a_free() {
+    explore(|| {
+        let mut free = [u64::MAX; BLOCKS];
+        free[0] = 0;
+        let model = Model::new(free, quiet());
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || {
+                // All other pages of the block are freed at once.
+                model.front.words(Bits::Free, 0)[0].fetch_or(!1, Ordering::SeqCst);
+                let taken = model.front.take_whole(0);
+                if taken {
+                    model.front.close(0);
+                }
+                taken
+            })
+        };
+        assert_eq!(model.front.free_page(0), Some(Ok(())));
+        let taken = other.join().expect("it did not fail");
+        let left = if taken { 0 } else { CHUNK as usize };
+        assert_eq!(model.free_pages().len(), left);
+    });
+}
+
+#[test]
+fn a_second_free_beside_a_return_changes_nothing() {
+    explore(|| {
+        let model = Model::new([u64::MAX; BLOCKS], quiet());
+        // Whether it is told to be one is a matter of luck: the page is free.
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || {
+                let _ = model.front.free_page(0);
+            })
+        };
+        let taken = model.front.take_whole(0);
+        if taken {
+            model.front.close(0);
+        }
+        other.join().expect("it did not fail");
+        let left = if taken { 0 } else { CHUNK as usize };
+        assert_eq!(model.free_pages().len(), left);
     });
 }
 

@@ -184,8 +184,11 @@ impl Front<'_> {
         }
         let after = self.state(block / BLOCKS as u32);
         if free == 0 && !after.is_front() {
-            word.fetch_and(!pages, Ordering::SeqCst);
-            return Err(FreeError::NotInUse);
+            return if self.stands(after, block, pages) {
+                Ok(())
+            } else {
+                Err(FreeError::NotInUse)
+            };
         }
         if after.owner().is_none() {
             self.list_freed(after, block, free | pages);

@@ -210,16 +210,12 @@ impl<'m> Front<'m> {
 
     /// What follows a free of `page` that left `free` in its block's word, if
     /// nobody owns the chunk, which is in state `after`. Says no, and takes the
-    /// free back, if the chunk is the treap's: the page was free before.
+    /// free back, if the page was free before.
     #[inline(never)]
     fn freed(&self, after: State, page: u32, free: u64) -> bool {
         let (block, bit) = (page / BLOCK, 1 << (page % BLOCK));
-        // It went back meanwhile: then no other bit can be set.
         if free == bit && !after.is_front() {
-            if let Some(word) = self.word(Bits::Free, block) {
-                word.fetch_and(!bit, Ordering::SeqCst);
-            }
-            return false;
+            return self.stands(after, block, bit);
         }
         if after.owner().is_none() {
             self.list_freed(after, block, free);
@@ -229,6 +225,27 @@ impl<'m> Front<'m> {
                 self.list_run(block, run_around(free, page % BLOCK).1);
             }
         }
+        true
+    }
+
+    /// Returns whether a free of `pages` of a block stands after which the chunk is
+    /// found to be the treap's, in state `after`. Takes it back if not.
+    ///
+    /// Either they were the last in use, and went there with the chunk: then they are
+    /// no longer in the word. Or the chunk had gone before, and they were free.
+    pub(super) fn stands(&self, after: State, block: u32, pages: u64) -> bool {
+        let Some(word) = self.word(Bits::Free, block) else {
+            return false;
+        };
+        let taken = word.compare_exchange(pages, 0, Ordering::SeqCst, Ordering::Relaxed);
+        if taken.is_err() {
+            return true;
+        }
+        if self.state(block / BLOCKS as u32) == after {
+            return false;
+        }
+        // The chunk went, came back, and these are free in it once more.
+        word.fetch_or(pages, Ordering::SeqCst);
         true
     }
 

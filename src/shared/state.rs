@@ -17,11 +17,14 @@
 /// A chunk's state. All zeroes: it is the treap's.
 ///
 /// ```text
-///  63..32     15..8   3    2     1     0
-/// ┌─────────┬───────┬────┬─────┬─────┬─────┐
-/// │ owner   │ group │runs│ready│owned│front│
-/// └─────────┴───────┴────┴─────┴─────┴─────┘
+///  63..32    31..16   15..8   3    2     1     0
+/// ┌─────────┬────────┬───────┬────┬─────┬─────┬─────┐
+/// │ owner   │ returns│ group │runs│ready│owned│front│
+/// └─────────┴────────┴───────┴────┴─────┴─────┴─────┘
 /// ```
+///
+/// Returns are counted, modulo 2^16, so that a chunk that was opened again is told
+/// from one that was not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct State(pub(super) u64);
 
@@ -31,6 +34,7 @@ const READY: u64 = 1 << 2;
 /// A bit of a state: runs were handed out of the chunk since it was opened.
 pub(super) const RUNS: u64 = 1 << 3;
 const GROUP: u32 = 8;
+const RETURNS: u32 = 16;
 const OWNER: u32 = 32;
 /// The owner of a chunk that is on its way back to the treap.
 pub(super) const NOBODY: u32 = u32::MAX;
@@ -39,9 +43,19 @@ impl State {
     /// The treap's.
     pub(super) const TREAP: Self = Self(0);
 
-    /// The front tier's, and owned by the place `owner`.
-    pub(super) const fn owned(group: usize, owner: u32) -> Self {
-        Self(FRONT | OWNED | (group as u64) << GROUP | (owner as u64) << OWNER)
+    /// The front tier's, and owned by the place `owner`; it was the treap's.
+    pub(super) const fn opened(self, group: usize, owner: u32) -> Self {
+        Self(self.returns() | FRONT | OWNED | (group as u64) << GROUP | (owner as u64) << OWNER)
+    }
+
+    /// The treap's again.
+    pub(super) const fn closed(self) -> Self {
+        let returns = (self.returns() >> RETURNS) as u16;
+        Self((returns.wrapping_add(1) as u64) << RETURNS)
+    }
+
+    const fn returns(self) -> u64 {
+        self.0 & (u16::MAX as u64) << RETURNS
     }
 
     /// Returns whether the front tier hands out its pages.
@@ -113,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_chunk_is_owned_once_and_listed_only_while_nobody_owns_it() {
-        let owned = State::owned(1, 7);
+        let owned = State::TREAP.opened(1, 7);
         assert_eq!((owned.owner(), owned.group()), (Some(7), 1));
         assert_eq!(owned.claimed(8), None);
         assert_eq!(owned.listed(), None);
@@ -126,5 +140,17 @@ mod tests {
         assert!(!again.is_ready(1) && again.has_runs());
         assert_eq!(State::TREAP.claimed(0), None);
         assert_eq!(State::TREAP.listed(), None);
+    }
+
+    #[test]
+    fn a_chunk_that_was_returned_is_told_from_one_that_was_not() {
+        let mut state = State::TREAP;
+        for _ in 0..1 << 16 {
+            let next = state.opened(1, 3).closed();
+            assert!(!next.is_front() && next != state);
+            assert_eq!(next.opened(1, 3).owner(), Some(3));
+            state = next;
+        }
+        assert_eq!(state, State::TREAP, "modulo 2^16");
     }
 }

@@ -99,10 +99,13 @@ pub fn case(name: &str, body: impl FnOnce()) {
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    // Alone: it orders nothing. Another CPU's message ends the machine first; but
-    // if the other was this one, nothing else does.
+    // A handler of interrupts may panic as well.
+    #[cfg(target_arch = "x86_64")]
+    x86_64::instructions::interrupts::disable();
+    // Alone: it orders nothing. Another CPU's message ends the machine before
+    // this; but if the other was this one, nothing else does.
     if PANICKED.swap(true, Ordering::Relaxed) {
-        (0..1 << 26).for_each(|_| spin_loop());
+        (0..1 << 20).for_each(|_| spin_loop());
     }
     println!("{info}");
     host::fail()
