@@ -278,18 +278,16 @@ fn a_free_that_its_chunk_s_return_overtakes_is_a_free() {
         let model = Model::new(free, quiet());
         let other = {
             let model = Arc::clone(&model);
-            thread::spawn(move || {
-                // All other pages of the block are freed at once.
-                model.front.words(Bits::Free, 0)[0].fetch_or(!1, Ordering::SeqCst);
-                let taken = model.front.take_whole(0);
-                if taken {
-                    model.front.close(0);
-                }
-                taken
-            })
+            thread::spawn(move || model.front.free_page(0))
         };
-        assert_eq!(model.front.free_page(0), Some(Ok(())));
-        let taken = other.join().expect("it did not fail");
+        // All other pages of the block are freed at once.
+        model.front.words(Bits::Free, 0)[0].fetch_or(!1, Ordering::SeqCst);
+        let taken = model.front.take_whole(0);
+        if taken {
+            model.front.close(0);
+        }
+        let freed = other.join().expect("it did not fail");
+        assert_eq!(freed, Some(Ok(())));
         let left = if taken { 0 } else { CHUNK as usize };
         assert_eq!(model.free_pages().len(), left);
     });

@@ -312,6 +312,36 @@ mod tests {
     use crate::shared::front::front_words;
     use std::vec::Vec;
 
+    /// What a free does, one step after the other, with a chunk's return between.
+    #[test]
+    fn a_free_that_the_return_of_its_chunk_overtakes_stands() {
+        let words = front_words(CHUNK, 1).expect("a size");
+        let memory: Vec<AtomicU64> = (0..words).map(|_| AtomicU64::new(0)).collect();
+        let front = Front::new(&memory, CHUNK, 1).expect("enough words");
+        let place = front.place(0, 0).expect("a CPU");
+        front.open(0, place);
+        front.leave(0);
+        let word = front.word(Bits::Free, 0).expect("a block");
+        let (page, bit) = (5, 1 << 5);
+        // In use: all of the first block. One of them is freed, and the rest, and the
+        // chunk goes, before the one who freed it first looks at the state.
+        word.store(bit, Ordering::SeqCst);
+        word.fetch_or(!bit, Ordering::SeqCst);
+        assert!(front.take_whole(0));
+        front.close(0);
+        let after = front.state(0);
+        assert!(front.freed(after, page, bit), "it was in use");
+        assert_eq!(word.load(Ordering::SeqCst), 0);
+        // The same of a page that was free: its bit is still there.
+        word.store(bit, Ordering::SeqCst);
+        assert!(!front.freed(after, page, bit), "it was free");
+        assert_eq!(word.load(Ordering::SeqCst), 0);
+        // And if the chunk came back meanwhile, the bit is the new chunk's.
+        word.store(bit, Ordering::SeqCst);
+        assert!(front.stands(State::TREAP, 0, bit));
+        assert_eq!(word.load(Ordering::SeqCst), bit);
+    }
+
     #[test]
     fn a_page_that_was_handed_out_last_is_not_freed_once_it_is_claimed_again() {
         let words = front_words(CHUNK, 1).expect("a size");
