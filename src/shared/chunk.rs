@@ -2,9 +2,10 @@
 //!
 //! Lists are hints and a chunk's state is the truth ([`State`]). A chunk that
 //! nobody owns is listed for single pages once it has enough free ones, and for
-//! its return once all are free. Whoever changes a state looks at the words afterwards, and whoever
-//! changes a word at the state: so of two that change both at the same time, one
-//! sees the other's change, and nothing is left unlisted for good.
+//! its return once all are free. Whoever changes a state looks at the words
+//! afterwards, and whoever changes a word at the state: so of two that change both
+//! at the same time, one sees the other's change, and nothing is left unlisted for
+//! good.
 
 use super::atomic::Ordering;
 use super::front::{BINS, Bits, Front, MAX_RUN, Place};

@@ -4,8 +4,8 @@
 //! chunk, none of which takes a lock; then a new chunk from the treap; then what
 //! the treap has left, and every word; and last every word again once all claims
 //! are given back. A run: a listed block, a new chunk, the treap, and all of that
-//! again once all claims are given back. More than that: the treap, and again once all chunks without a page
-//! in use are back in it.
+//! again once all claims are given back. More than that: the treap, and again once
+//! all chunks without a page in use are back in it.
 //!
 //! Invariant: a refusal comes last. With no other call in progress, whatever was
 //! passed by on the way is looked at again before it.

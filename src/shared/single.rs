@@ -312,14 +312,24 @@ mod tests {
     use crate::shared::front::front_words;
     use std::vec::Vec;
 
+    fn memory() -> Vec<AtomicU64> {
+        let words = front_words(CHUNK, 1).expect("a size");
+        (0..words).map(|_| AtomicU64::new(0)).collect()
+    }
+
+    /// A front tier of one chunk, which its one CPU owns.
+    fn owned(memory: &[AtomicU64]) -> (Front<'_>, Place<'_>) {
+        let front = Front::new(memory, CHUNK, 1).expect("enough words");
+        let place = front.place(0, 0).expect("a CPU");
+        front.open(0, place);
+        (front, place)
+    }
+
     /// What a free does, one step after the other, with a chunk's return between.
     #[test]
     fn a_free_that_the_return_of_its_chunk_overtakes_stands() {
-        let words = front_words(CHUNK, 1).expect("a size");
-        let memory: Vec<AtomicU64> = (0..words).map(|_| AtomicU64::new(0)).collect();
-        let front = Front::new(&memory, CHUNK, 1).expect("enough words");
-        let place = front.place(0, 0).expect("a CPU");
-        front.open(0, place);
+        let memory = memory();
+        let (front, _) = owned(&memory);
         front.leave(0);
         let word = front.word(Bits::Free, 0).expect("a block");
         let (page, bit) = (5, 1 << 5);
@@ -344,11 +354,8 @@ mod tests {
 
     #[test]
     fn a_page_that_was_handed_out_last_is_not_freed_once_it_is_claimed_again() {
-        let words = front_words(CHUNK, 1).expect("a size");
-        let memory: Vec<AtomicU64> = (0..words).map(|_| AtomicU64::new(0)).collect();
-        let front = Front::new(&memory, CHUNK, 1).expect("enough words");
-        let place = front.place(0, 0).expect("a CPU");
-        front.open(0, place);
+        let memory = memory();
+        let (front, place) = owned(&memory);
         assert!(front.own(0, place));
         let page = front.pop(place).expect("a page");
         assert!(front.free_plain(page, || 0));
