@@ -4,8 +4,7 @@
 use std::sync::atomic::AtomicU64;
 
 use spanheap::{
-    AllocError, Class, Cpu, FreeError, Page, PageCount, PageRange, Request, Residency, SharedHeap,
-    SharedMetadata, front_words,
+    Cpu, Page, PageCount, PageRange, Residency, SharedHeap, SharedMetadata, front_words,
 };
 use spanheap_hosted::Threads;
 use spanheap_replay::adaptor::{Denied, PageRuns};
@@ -70,35 +69,15 @@ impl Contender for Shared {
 
 impl Shareable for Shared {
     fn handle<'b>(runs: &Self::Runs<'b>, _: u32) -> impl PageRuns<Block = PageRange> + Send {
-        Borrowed(&runs.0)
+        &runs.0
     }
 }
 
-/// A shared heap, with one owner for now.
+/// A shared heap, with one owner for now, who may act as several CPUs.
 #[derive(Debug)]
 pub struct Owned<'b>(Heap<'b>);
 
-/// A reference to a shared heap.
-#[derive(Debug)]
-struct Borrowed<'h, 'b>(&'h Heap<'b>);
-
-const fn class_of(class: trace::Class) -> Class {
-    match class {
-        trace::Class::Movable => Class::Movable,
-        trace::Class::Reclaimable => Class::Reclaimable,
-        trace::Class::Unmovable | trace::Class::Other => Class::Unmovable,
-    }
-}
-
-fn alloc(why: AllocError) -> Denied {
-    Denied::Alloc(why)
-}
-
-fn free(why: FreeError) -> Denied {
-    Denied::Free(why)
-}
-
-impl PageRuns for Borrowed<'_, '_> {
+impl PageRuns for Owned<'_> {
     type Block = PageRange;
 
     #[inline(always)]
@@ -108,20 +87,17 @@ impl PageRuns for Borrowed<'_, '_> {
 
     #[inline(always)]
     fn alloc(&mut self, pages: PageCount) -> Result<PageRange, Denied> {
-        self.0.alloc(pages).map_err(alloc)
+        PageRuns::alloc(&mut &self.0, pages)
     }
 
     #[inline(always)]
     fn alloc_for(&mut self, pages: PageCount, class: trace::Class) -> Result<PageRange, Denied> {
-        let request = Request::pages(pages).class(class_of(class));
-        self.0.alloc(request).map_err(alloc)
+        (&self.0).alloc_for(pages, class)
     }
 
     #[inline(always)]
     fn alloc_aligned(&mut self, pages: PageCount, align: PageCount) -> Result<PageRange, Denied> {
-        let bytes = self.0.window().geometry().bytes(align);
-        let request = Request::pages(pages).aligned(bytes);
-        self.0.alloc(request).map_err(alloc)
+        (&self.0).alloc_aligned(pages, align)
     }
 
     fn start(&self, block: PageRange) -> Page {
@@ -130,53 +106,11 @@ impl PageRuns for Borrowed<'_, '_> {
 
     #[inline(always)]
     fn free(&mut self, block: PageRange) -> Result<(), Denied> {
-        self.0.free(block).map_err(free)
+        PageRuns::free(&mut &self.0, block)
     }
 
     #[inline(always)]
     fn free_part(&mut self, block: PageRange, part: PageRange) -> Result<(), Denied> {
-        let start = Page::new(block.start().number() + part.start().number());
-        match PageRange::new(start, part.count()) {
-            Some(part) => self.0.free_part(part).map_err(free),
-            None => Err(Denied::Free(FreeError::Outside)),
-        }
-    }
-}
-
-impl PageRuns for Owned<'_> {
-    type Block = PageRange;
-
-    #[inline(always)]
-    fn run_on(&mut self, cpu: u32) {
-        Borrowed(&self.0).run_on(cpu);
-    }
-
-    #[inline(always)]
-    fn alloc(&mut self, pages: PageCount) -> Result<PageRange, Denied> {
-        Borrowed(&self.0).alloc(pages)
-    }
-
-    #[inline(always)]
-    fn alloc_for(&mut self, pages: PageCount, class: trace::Class) -> Result<PageRange, Denied> {
-        Borrowed(&self.0).alloc_for(pages, class)
-    }
-
-    #[inline(always)]
-    fn alloc_aligned(&mut self, pages: PageCount, align: PageCount) -> Result<PageRange, Denied> {
-        Borrowed(&self.0).alloc_aligned(pages, align)
-    }
-
-    fn start(&self, block: PageRange) -> Page {
-        block.start()
-    }
-
-    #[inline(always)]
-    fn free(&mut self, block: PageRange) -> Result<(), Denied> {
-        Borrowed(&self.0).free(block)
-    }
-
-    #[inline(always)]
-    fn free_part(&mut self, block: PageRange, part: PageRange) -> Result<(), Denied> {
-        Borrowed(&self.0).free_part(block, part)
+        PageRuns::free_part(&mut &self.0, block, part)
     }
 }

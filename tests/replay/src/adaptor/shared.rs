@@ -15,22 +15,23 @@ pub const fn class_of(class: trace::Class) -> Class {
     }
 }
 
-/// A shared heap, by reference.
+/// A shared heap, by reference. In line, as the heap's own fast ways are: what is
+/// known of a request decides which way it is.
 impl<B: Backing, C: Cpu> PageRuns for &SharedHeap<'_, B, C> {
     type Block = PageRange;
 
-    #[inline]
+    #[inline(always)]
     fn alloc(&mut self, pages: PageCount) -> Result<PageRange, Denied> {
         SharedHeap::alloc(self, pages).map_err(Denied::Alloc)
     }
 
-    #[inline]
+    #[inline(always)]
     fn alloc_for(&mut self, pages: PageCount, class: trace::Class) -> Result<PageRange, Denied> {
         let request = Request::pages(pages).class(class_of(class));
         SharedHeap::alloc(self, request).map_err(Denied::Alloc)
     }
 
-    #[inline]
+    #[inline(always)]
     fn alloc_aligned(&mut self, pages: PageCount, align: PageCount) -> Result<PageRange, Denied> {
         let bytes = self.window().geometry().bytes(align);
         SharedHeap::alloc(self, Request::pages(pages).aligned(bytes)).map_err(Denied::Alloc)
@@ -40,11 +41,12 @@ impl<B: Backing, C: Cpu> PageRuns for &SharedHeap<'_, B, C> {
         block.start()
     }
 
-    #[inline]
+    #[inline(always)]
     fn free(&mut self, block: PageRange) -> Result<(), Denied> {
         SharedHeap::free(self, block).map_err(Denied::Free)
     }
 
+    #[inline(always)]
     fn free_part(&mut self, block: PageRange, part: PageRange) -> Result<(), Denied> {
         let start = block
             .start()
