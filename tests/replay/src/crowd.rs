@@ -15,15 +15,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use spanheap::{Budget, Page, PageCount, PageRange, Request, SharedHeap};
+use spanheap::{Budget, Page, PageCount, PageRange, Release, Request, SharedHeap, Stats};
 use spanheap_hosted::rss::RssError;
 use spanheap_hosted::{HostedBacking, Threads};
 
 use crate::adaptor::{Denied, class_of};
-use crate::history::{History, Sample};
 use crate::live::Live;
-use crate::pass::{Ground, Outcome, idle};
-use crate::patience::Patience;
+use crate::pass::{Ground, Outcome};
+use crate::recorder::{Recorded, Recorder};
 use crate::trace::{Op, Seat, Trace};
 
 /// How far a thread may be ahead of the slowest, in operations.
@@ -93,16 +92,9 @@ pub(crate) fn run(
             first_denied: None,
         }),
     };
-    // Twice: the first read pages in the code that reads.
-    (ground.rss)()?;
-    let baseline = (ground.rss)()?;
     let mut onlooker = Onlooker {
+        recorder: Recorder::new(trace, ground)?,
         crowd: &crowd,
-        history: History::new(trace.header.ms),
-        patience: ground.release_after_ms.map(Patience::new),
-        baseline,
-        rss_peak: baseline,
-        given_back: 0,
     };
     thread::scope(|scope| {
         for thread in 0..threads {
@@ -243,11 +235,21 @@ impl Drop for Gone<'_> {
 /// The thread that looks on.
 struct Onlooker<'o, 'c, 'h> {
     crowd: &'o Crowd<'c, 'h>,
-    history: History,
-    patience: Option<Patience>,
-    baseline: u64,
-    rss_peak: u64,
-    given_back: u64,
+    recorder: Recorder,
+}
+
+impl Recorded for &Crowd<'_, '_> {
+    fn stats(&self) -> Stats {
+        self.heap.stats()
+    }
+
+    fn release(&mut self, budget: Budget) -> Release {
+        self.heap.release(budget)
+    }
+
+    fn touched(&self) -> u32 {
+        self.counts().touched
+    }
 }
 
 impl Onlooker<'_, '_, '_> {
@@ -257,9 +259,9 @@ impl Onlooker<'_, '_, '_> {
         loop {
             let done = self.crowd.slowest().min(operations);
             while let Some(tick) = ticks.next_if(|tick| tick.before as usize <= done) {
-                self.tick(tick.at_ms, ground)?;
+                self.recorder.tick(tick.at_ms, &mut self.crowd, ground)?;
             }
-            self.rss_peak = self.rss_peak.max((ground.rss)()?);
+            self.recorder.look(ground)?;
             (ground.progress)(done as u64);
             if done == operations {
                 return Ok(());
@@ -268,52 +270,12 @@ impl Onlooker<'_, '_, '_> {
         }
     }
 
-    fn tick(&mut self, at_ms: u64, ground: &mut Ground<'_>) -> Result<(), RssError> {
-        if self.history.is_due(at_ms) {
-            let sample = self.sample(ground)?;
-            self.history.take(at_ms, sample);
-        } else {
-            self.history.pass(at_ms);
-        }
-        let Some(patience) = &mut self.patience else {
-            return Ok(());
-        };
-        let heap = self.crowd.heap;
-        let before = idle(&heap.stats());
-        if let Some(due) = patience.pass(at_ms, before) {
-            if due > PageCount::ZERO {
-                let bytes = heap.stats().bytes(due);
-                self.given_back += u64::from(heap.release(Budget::bytes(bytes)).pages.get());
-            }
-            patience.begin(idle(&heap.stats()));
-        }
-        Ok(())
-    }
-
-    fn sample(&mut self, ground: &mut Ground<'_>) -> Result<Sample, RssError> {
-        let rss = (ground.rss)()?;
-        self.rss_peak = self.rss_peak.max(rss);
-        let stats = self.crowd.heap.stats();
-        let touched = self.crowd.counts().touched;
-        let never_used = stats.sys.get().saturating_sub(touched);
-        let given_back = stats.released.get().saturating_sub(never_used);
-        Ok(Sample {
-            at_ms: 0,
-            live: stats.bytes(stats.in_use),
-            idle: stats.bytes(idle(&stats)),
-            given_back: stats.bytes(PageCount::new(given_back)),
-            measured: rss.saturating_sub(self.baseline),
-        })
-    }
-
     /// Everybody else is done.
     fn finish(mut self, ground: &mut Ground<'_>) -> Result<Outcome, RssError> {
         let heap = self.crowd.heap;
-        let sample = self.sample(ground)?;
-        self.history.take_now(sample);
-        self.given_back += u64::from(heap.release_all().pages.get());
-        let sample = self.sample(ground)?;
-        self.history.take_now(sample);
+        self.recorder.sample_now(&self.crowd, ground)?;
+        self.recorder.given_back += u64::from(heap.release_all().pages.get());
+        self.recorder.sample_now(&self.crowd, ground)?;
         let rss_end = (ground.rss)()?;
         let stats = heap.stats();
         let mut counts = self.crowd.counts();
@@ -329,12 +291,12 @@ impl Onlooker<'_, '_, '_> {
             check: heap.check(),
             peak_live_pages: counts.peak_live,
             live_end_pages: counts.live.pages(),
-            given_back_pages: self.given_back,
-            baseline_rss: self.baseline,
-            rss_peak: self.rss_peak,
+            given_back_pages: self.recorder.given_back,
+            baseline_rss: self.recorder.baseline,
+            rss_peak: self.recorder.rss_peak,
             rss_end,
             stats,
-            history: self.history,
+            history: self.recorder.history,
         })
     }
 }

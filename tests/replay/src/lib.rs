@@ -7,7 +7,7 @@
 //!
 //! Allocators stand behind one trait, [`adaptor::PageRuns`], so that each pass
 //! is written once. The layers, from the bottom up: `trace`, `adaptor`,
-//! `live`, `pass`, `crowd` and `timing`, `picture`, `report`, `run`.
+//! `live`, `recorder`, `pass`, `crowd` and `timing`, `picture`, `report`, `run`.
 
 pub mod adaptor;
 pub mod books;
@@ -27,6 +27,7 @@ mod output;
 mod patience;
 mod plan;
 mod progress;
+mod recorder;
 mod report;
 mod run;
 mod witness;

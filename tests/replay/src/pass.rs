@@ -9,14 +9,14 @@
 //! resident is measured, and last the blocks that still live are verified, so
 //! that a release that took a live page's memory does not go unseen.
 
-use spanheap::{Budget, Inconsistency, PageCount, Stats};
+use spanheap::{Budget, Inconsistency, Release, Stats};
 use spanheap_hosted::rss::RssError;
 
 use crate::adaptor::{Denied, Heap, OverHeap};
-use crate::history::{History, Sample};
+use crate::history::History;
 use crate::live::Live;
-use crate::patience::Patience;
 use crate::picture::Layout;
+use crate::recorder::{Recorded, Recorder};
 use crate::resident;
 use crate::trace::{Op, Trace};
 
@@ -90,26 +90,17 @@ pub fn run<A: OverHeap>(
     live: Live<'_>,
     ground: &mut Ground<'_>,
 ) -> Result<Outcome, RssError> {
-    let table = resident::table(None, trace.seats as usize);
-    let history = History::new(trace.header.ms);
-    // Twice: the first read pages in the code that reads.
-    (ground.rss)()?;
-    let baseline = (ground.rss)()?;
     let mut pass = Pass {
         runs,
         live,
-        table,
-        history,
-        patience: ground.release_after_ms.map(Patience::new),
+        table: resident::table(None, trace.seats as usize),
+        recorder: Recorder::new(trace, ground)?,
         touched: 0,
         peak_live: 0,
-        given_back: 0,
         refused: 0,
         refused_frees: 0,
         first_denied: None,
         count_errors: 0,
-        baseline,
-        rss_peak: baseline,
     };
     let mut ticks = trace.ticks.iter().peekable();
     let mut done = 0;
@@ -122,7 +113,7 @@ pub fn run<A: OverHeap>(
             pass.first_denied.get_or_insert((done, denied));
         }
         if done % RSS_EVERY == 0 {
-            pass.rss_peak = pass.rss_peak.max((ground.rss)()?);
+            pass.recorder.look(ground)?;
             (ground.progress)(done);
         }
     }
@@ -137,19 +128,34 @@ struct Pass<'p, A: OverHeap> {
     runs: &'p mut A,
     live: Live<'p>,
     table: Vec<Option<A::Block>>,
-    history: History,
-    patience: Option<Patience>,
-    /// The page after the highest that was ever handed out: first fit never
-    /// reached what lies above.
+    recorder: Recorder,
+    /// The page after the highest that was ever handed out.
     touched: u32,
     peak_live: u64,
-    given_back: u64,
     refused: u64,
     refused_frees: u64,
     first_denied: Option<(u64, Denied)>,
     count_errors: u64,
-    baseline: u64,
-    rss_peak: u64,
+}
+
+/// What is recorded of a pass.
+struct Seen<'s, A> {
+    runs: &'s mut A,
+    touched: u32,
+}
+
+impl<A: OverHeap> Recorded for Seen<'_, A> {
+    fn stats(&self) -> Stats {
+        self.runs.heap().stats()
+    }
+
+    fn release(&mut self, budget: Budget) -> Release {
+        self.runs.heap_mut().release(budget)
+    }
+
+    fn touched(&self) -> u32 {
+        self.touched
+    }
 }
 
 impl<A: OverHeap> Pass<'_, A> {
@@ -185,50 +191,38 @@ impl<A: OverHeap> Pass<'_, A> {
                 }
             }
         }
-        if let Some(patience) = &mut self.patience {
-            patience.observe(idle(&self.runs.heap().stats()));
-        }
+        let (recorder, seen) = self.seen();
+        recorder.observe(&seen);
         Ok(())
+    }
+
+    fn seen(&mut self) -> (&mut Recorder, Seen<'_, A>) {
+        let seen = Seen {
+            runs: self.runs,
+            touched: self.touched,
+        };
+        (&mut self.recorder, seen)
     }
 
     fn tick(&mut self, at_ms: u64, ground: &mut Ground<'_>) -> Result<(), RssError> {
-        if self.history.is_due(at_ms) {
-            let sample = self.sample(ground)?;
-            self.history.take(at_ms, sample);
-        } else {
-            self.history.pass(at_ms);
-        }
-        let Some(patience) = &mut self.patience else {
-            return Ok(());
-        };
-        let before = idle(&self.runs.heap().stats());
-        if let Some(due) = patience.pass(at_ms, before) {
-            if due > PageCount::ZERO {
-                let heap = self.runs.heap_mut();
-                let bytes = heap.stats().bytes(due);
-                self.given_back += u64::from(heap.release(Budget::bytes(bytes)).pages.get());
-            }
-            patience.begin(idle(&self.runs.heap().stats()));
+        let (recorder, mut seen) = self.seen();
+        if recorder.tick(at_ms, &mut seen, ground)? {
+            self.count();
         }
         Ok(())
     }
 
-    fn sample(&mut self, ground: &mut Ground<'_>) -> Result<Sample, RssError> {
-        let rss = (ground.rss)()?;
-        self.rss_peak = self.rss_peak.max(rss);
-        let stats = self.runs.heap().stats();
-        if u64::from(stats.in_use.get()) != self.live.pages() {
-            self.count_errors += 1;
-        }
-        let never_used = stats.sys.get().saturating_sub(self.touched);
-        let given_back = stats.released.get().saturating_sub(never_used);
-        Ok(Sample {
-            at_ms: 0,
-            live: stats.bytes(stats.in_use),
-            idle: stats.bytes(idle(&stats)),
-            given_back: stats.bytes(PageCount::new(given_back)),
-            measured: rss.saturating_sub(self.baseline),
-        })
+    fn sample_now(&mut self, ground: &mut Ground<'_>) -> Result<(), RssError> {
+        let (recorder, seen) = self.seen();
+        recorder.sample_now(&seen, ground)?;
+        self.count();
+        Ok(())
+    }
+
+    /// Compares the heap's count of pages in use with what lives.
+    fn count(&mut self) {
+        let in_use = self.runs.heap().stats().in_use.get();
+        self.count_errors += u64::from(u64::from(in_use) != self.live.pages());
     }
 
     fn note_layout(&self, ground: &mut Ground<'_>, which: usize) {
@@ -239,13 +233,11 @@ impl<A: OverHeap> Pass<'_, A> {
     }
 
     fn finish(mut self, ground: &mut Ground<'_>) -> Result<Outcome, RssError> {
-        let sample = self.sample(ground)?;
-        self.history.take_now(sample);
+        self.sample_now(ground)?;
         self.note_layout(ground, 0);
-        let release = self.runs.heap_mut().release(Budget::ALL);
-        self.given_back += u64::from(release.pages.get());
-        let sample = self.sample(ground)?;
-        self.history.take_now(sample);
+        let (recorder, mut seen) = self.seen();
+        recorder.release(Budget::ALL, &mut seen);
+        self.sample_now(ground)?;
         self.note_layout(ground, 1);
         let rss_end = (ground.rss)()?;
         self.live.verify_all();
@@ -260,17 +252,12 @@ impl<A: OverHeap> Pass<'_, A> {
             check: heap.check(),
             peak_live_pages: self.peak_live,
             live_end_pages: self.live.pages(),
-            given_back_pages: self.given_back,
-            baseline_rss: self.baseline,
-            rss_peak: self.rss_peak,
+            given_back_pages: self.recorder.given_back,
+            baseline_rss: self.recorder.baseline,
+            rss_peak: self.recorder.rss_peak,
             rss_end,
             stats: heap.stats(),
-            history: self.history,
+            history: self.recorder.history,
         })
     }
-}
-
-/// Returns how many pages are idle and resident.
-pub(crate) fn idle(stats: &Stats) -> PageCount {
-    PageCount::new(stats.idle.get().saturating_sub(stats.released.get()))
 }
