@@ -1,8 +1,8 @@
 //! The shared heap and its verbs.
 //!
 //! What nearly every call comes to is in line here: a page out of this CPU's
-//! hoard, a page back into its block's word. All else is in `search` (where pages
-//! are found) and below.
+//! claim, a page back into its block's word. All else is in `set_up`, in `search`
+//! (where pages are found) and below.
 //!
 //! The lock is the treap's. Whoever takes it first returns the chunks that
 //! others found to be free as a whole, so that a free never waits.
@@ -11,15 +11,10 @@ use core::fmt;
 
 use super::cpu::Cpu;
 use super::front::{Bits, Front, MAX_RUN};
-use super::metadata::SharedMetadata;
 use super::word::{BLOCK, CHUNK};
-use crate::backing::{Backing, Refused, Residency};
-use crate::heap::{
-    AllocAtError, AllocError, Books, Class, FreeError, Ledger, RegionError, Request, verbs,
-};
+use crate::backing::{Backing, Refused};
+use crate::heap::{AllocAtError, AllocError, Books, Class, FreeError, Ledger, Request, verbs};
 use crate::page::{Page, PageCount, PageRange, Window};
-use crate::region::MemoryMap;
-use crate::span::MetadataError;
 
 /// Chunks that are returned whenever the lock is taken, at the most.
 const RETURNS: u32 = 4;
@@ -77,7 +72,7 @@ pub(super) const ONE: PageCount = PageCount::new(1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct SharedHeap<'m, B, C> {
-    books: spin::Mutex<Ledger<'m>>,
+    pub(super) books: spin::Mutex<Ledger<'m>>,
     pub(super) tier: spin::Once<Tier<'m>>,
     pub(super) backing: B,
     pub(super) cpu: C,
@@ -115,105 +110,6 @@ impl<'m, B: Backing, C: Cpu> Books<'m> for &SharedHeap<'m, B, C> {
 }
 
 impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
-    /// Makes a heap for a `static`: it refuses every request until
-    /// [`init`](Self::init) gives it a window and memory for its books.
-    #[must_use]
-    pub const fn empty(backing: B, cpu: C) -> Self {
-        Self {
-            books: spin::Mutex::new(Ledger::empty(B::corrupted)),
-            tier: spin::Once::new(),
-            backing,
-            cpu,
-        }
-    }
-
-    /// Makes a heap without regions, which can manage pages of `window`.
-    ///
-    /// # Errors
-    ///
-    /// As for [`init`](Self::init).
-    pub fn new(
-        window: Window,
-        metadata: SharedMetadata<'m>,
-        backing: B,
-        cpu: C,
-    ) -> Result<Self, MetadataError> {
-        let heap = Self::empty(backing, cpu);
-        heap.init(window, metadata)?;
-        Ok(heap)
-    }
-
-    /// Gives a heap made by [`empty`](Self::empty) its window and the memory
-    /// for its books. Takes the same time for any window.
-    ///
-    /// # Errors
-    ///
-    /// As for [`PageHeap::new`](crate::PageHeap::new); if there are less words
-    /// than [`front_words`](crate::front_words) says, or no CPU; or if the heap
-    /// was set up before.
-    pub fn init(&self, window: Window, metadata: SharedMetadata<'m>) -> Result<(), MetadataError> {
-        let zeroes = self.backing.zeroes_released();
-        let SharedMetadata { heap, front, cpus } = metadata;
-        let front = Front::new(front, window.pages().get(), cpus);
-        let front = front.ok_or(MetadataError::TooSmall)?;
-        self.locked(|ledger| {
-            if ledger.is_set_up() {
-                return Err(MetadataError::AlreadySetUp);
-            }
-            *ledger = Ledger::new(window, heap, zeroes, B::corrupted)?.shared();
-            Ok(())
-        })?;
-        self.tier.call_once(|| Tier { front, window });
-        Ok(())
-    }
-
-    /// Seeds the treap's priorities; see [`PageHeap::seed`](crate::PageHeap::seed).
-    pub fn seed(&self, seed: u64) {
-        self.locked(|ledger| ledger.seed(seed));
-    }
-
-    /// Adds a region; see [`PageHeap::add_region`](crate::PageHeap::add_region).
-    ///
-    /// # Errors
-    ///
-    /// As for [`PageHeap::add_region`](crate::PageHeap::add_region).
-    ///
-    /// # Safety
-    ///
-    /// As for [`PageHeap::add_region`](crate::PageHeap::add_region).
-    #[expect(
-        unsafe_code,
-        reason = "whoever is handed these pages relies on the caller's word"
-    )]
-    pub unsafe fn add_region(
-        &self,
-        range: PageRange,
-        residency: Residency,
-    ) -> Result<(), RegionError> {
-        self.locked(|ledger| ledger.add_region(range, residency))
-    }
-
-    /// Adds a boot memory map; see [`PageHeap::add_memory`](crate::PageHeap::add_memory).
-    ///
-    /// # Errors
-    ///
-    /// As for [`PageHeap::add_memory`](crate::PageHeap::add_memory).
-    ///
-    /// # Safety
-    ///
-    /// As for [`PageHeap::add_memory`](crate::PageHeap::add_memory).
-    #[expect(
-        unsafe_code,
-        reason = "whoever is handed these pages relies on the caller's word"
-    )]
-    pub unsafe fn add_memory(
-        &self,
-        map: &MemoryMap<'_>,
-        residency: Residency,
-    ) -> Result<PageCount, RegionError> {
-        self.locked(|ledger| ledger.add_memory(map, residency))
-    }
-
     /// Hands out pages: as many as asked, or as a [`Request`] says.
     ///
     /// Up to 16 pages lie within a block of 64. One page takes no lock, but for
@@ -225,6 +121,8 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
     /// page is free at all; for 2 to 16 pages, if no block and, once every chunk
     /// without a page in use is back there, the treap has no run of them; for
     /// more, or with an alignment or a window, if then the treap has none.
+    // In line always: of most requests it is known that they are for one page, and
+    // then little is left of this.
     #[inline(always)]
     pub fn alloc(&self, request: impl Into<Request>) -> Result<PageRange, AllocError> {
         let request = request.into();

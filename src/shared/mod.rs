@@ -11,8 +11,9 @@
 //! block), `state` (a chunk's, and its transitions), `hints` (where to look
 //! first), `front` (where each word is), `single` (single pages), `chunk` (chunks
 //! and their lists), `run` (runs), `cpu` (what is asked of the machine),
-//! `metadata`, `heap` (the verbs), `search` (where pages are found), `residency`
-//! (what is not backed), `count` (counters and checks).
+//! `metadata`, `heap` (the verbs), `set_up` (its books and its memory), `search`
+//! (where pages are found), `residency` (what is not backed), `count` (counters
+//! and checks).
 
 mod atomic;
 mod chunk;
@@ -32,6 +33,8 @@ mod residency;
 mod run;
 #[cfg(not(all(test, loom)))]
 mod search;
+#[cfg(not(all(test, loom)))]
+mod set_up;
 mod single;
 mod state;
 mod word;
