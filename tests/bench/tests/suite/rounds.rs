@@ -10,7 +10,7 @@ use spanheap_bench::results::{Place, Results, Trouble};
 use spanheap_bench::table::Table;
 use spanheap_bench::work::Work;
 
-use crate::common::{PAGES, WORKS, made_up, small, terms};
+use crate::common::{PAGES, made_up, results, small, terms};
 
 /// Holds every cell against what its contender says that it can do.
 fn all_done(results: &Results) {
@@ -42,8 +42,8 @@ fn all_done(results: &Results) {
 
 #[test]
 fn every_contender_does_every_work_that_it_claims_and_no_page_has_two_owners() {
-    let results = run(&[small(&WORKS)], &terms(), |_, _| {});
-    all_done(&results);
+    let results = results();
+    all_done(results);
     let place = Place::Range(PAGES);
     for about in all() {
         let measured = |figure| results.median(&place, figure, about.name).is_some();

@@ -1,22 +1,13 @@
 //! What is shown: tables, JSON, the picture, and the targets.
 
-use std::sync::OnceLock;
-
 use spanheap_bench::adaptor::{all, name};
-use spanheap_bench::contest::run;
 use spanheap_bench::figure::Figure;
 use spanheap_bench::picture::draw;
 use spanheap_bench::results::{Place, Results};
 use spanheap_bench::table::Table;
 use spanheap_bench::targets::{Bound, Targets, verdicts};
 
-use crate::common::{PAGES, WORKS, made_up, small, terms};
-
-/// The results of everything, once.
-fn results() -> &'static Results {
-    static RESULTS: OnceLock<Results> = OnceLock::new();
-    RESULTS.get_or_init(|| run(&[small(&WORKS), made_up(true)], &terms(), |_, _| {}))
-}
+use crate::common::{PAGES, results};
 
 #[test]
 fn the_tables_have_a_column_for_every_contender_and_a_row_for_every_work() {

@@ -160,7 +160,7 @@ pub(crate) fn for_kernel(name: &str, architecture: Architecture) -> Vec<Machine>
         // and is the same on all.
         "memory" if x86 => vec![
             machine(PC, 512, &[], 60),
-            machine(Q35, 4608, &[], 240),
+            machine(Q35, 4352, &[], 240),
             machine(MICROVM, 512, &[], 60),
         ],
         "balloon" if x86 => vec![
