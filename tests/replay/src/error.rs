@@ -15,6 +15,9 @@ use crate::trace::TraceError;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Neither a trace nor a command.
+    #[error("a trace, TRACE.pagetrace.gz, or a command is needed")]
+    NoTrace,
     /// The trace file could not be opened.
     #[error("{path:?} cannot be opened: {error}")]
     Open {
@@ -54,6 +57,18 @@ pub enum Error {
     Window {
         /// How many.
         pages: u64,
+    },
+    /// The trace's pages are smaller than a simulation counts in.
+    #[error("pages of {bytes} bytes: the policies are simulated on pages of 4 KiB or more")]
+    SmallPages {
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// The system took or gave no memory while it was measured.
+    #[error("the system refuses what is to be measured (code {code})")]
+    Refused {
+        /// What it says.
+        code: i32,
     },
     /// The system reserves no address space, or not like this.
     #[error("no memory for the pages: {0}")]

@@ -8,16 +8,21 @@
 //! Allocators stand behind one trait, [`adaptor::PageRuns`], so that each pass
 //! is written once. The layers, from the bottom up: `trace`, `adaptor`,
 //! `live`, `recorder`, `pass`, `crowd` and `timing`, `picture`, `report`, `run`.
+//!
+//! Beside that, [`policies`] simulates when idle memory is given back, on the
+//! same traces, without memory under it.
 
 pub mod adaptor;
 pub mod books;
 pub mod live;
 pub mod pass;
 pub mod picture;
+pub mod policies;
 pub mod resident;
 pub mod timing;
 pub mod trace;
 
+mod command;
 mod contest;
 mod crowd;
 mod error;
@@ -32,6 +37,7 @@ mod report;
 mod run;
 mod witness;
 
+pub use command::{Command, CommandLine};
 pub use error::Error;
 pub use history::{History, Sample};
 pub use options::{FreeBy, HeapKind, Options, Peer};

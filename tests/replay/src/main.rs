@@ -3,10 +3,14 @@
 //! What a user can get wrong is one line on standard error and exit code 2. A
 //! reader that closes the other end of standard output early is not an error.
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use spanheap_replay::{Error, Options, Report, run};
+use clap::Parser;
+use serde::Serialize;
+use spanheap_replay::policies::{calibrate, run_policies};
+use spanheap_replay::{Command, CommandLine, Error, run};
 
 /// The heap did not do what it must.
 const WRONG: u8 = 1;
@@ -14,8 +18,8 @@ const WRONG: u8 = 1;
 const INVALID: u8 = 2;
 
 fn main() -> ExitCode {
-    let options = match Options::from_command_line() {
-        Ok(options) => options,
+    let asked = match CommandLine::try_parse() {
+        Ok(asked) => asked,
         Err(told) if !told.use_stderr() => {
             // Help or version.
             return match print(&told.to_string()) {
@@ -25,15 +29,36 @@ fn main() -> ExitCode {
         }
         Err(wrong) => return fail(&one_line(&wrong.to_string())),
     };
-    match run(&options).and_then(|report| tell(&report, &options).map(|()| report)) {
-        Ok(report) if report.is_good() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::from(WRONG),
+    match answer(&asked) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(WRONG),
         Err(error) => fail(&error.to_string()),
     }
 }
 
-fn tell(report: &Report, options: &Options) -> Result<(), Error> {
-    let text = if options.json {
+/// Does what is asked and prints what came of it; says whether all was well.
+fn answer(asked: &CommandLine) -> Result<bool, Error> {
+    match (&asked.command, &asked.replay) {
+        (Some(Command::Policies(options)), _) => {
+            let report = run_policies(options)?;
+            tell(&report, options.json)?;
+            Ok(report.is_good())
+        }
+        (Some(Command::Calibrate(options)), _) => {
+            tell(&calibrate(options)?, options.json)?;
+            Ok(true)
+        }
+        (None, Some(options)) => {
+            let report = run(options)?;
+            tell(&report, options.json)?;
+            Ok(report.is_good())
+        }
+        (None, None) => Err(Error::NoTrace),
+    }
+}
+
+fn tell(report: &(impl Serialize + Display), json: bool) -> Result<(), Error> {
+    let text = if json {
         let json = serde_json::to_string_pretty(report);
         json.map_err(|error| Error::Print(error.into()))? + "\n"
     } else {

@@ -1,5 +1,7 @@
 //! The progress bar, on standard error; silent where that is no terminal.
 
+use std::borrow::Cow;
+
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar over all the stages of one run.
@@ -23,7 +25,7 @@ impl Progress {
     }
 
     /// Begins a stage.
-    pub(crate) fn stage(&mut self, what: &'static str) {
+    pub(crate) fn stage(&mut self, what: impl Into<Cow<'static, str>>) {
         self.base = self.bar.position();
         self.bar.set_message(what);
     }

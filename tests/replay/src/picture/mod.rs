@@ -8,10 +8,15 @@
 //! they also differ in lightness, and no two things differ by colour alone
 //! where a line can be dashed.
 
+mod chart;
+mod costs;
+mod curves;
 mod map;
 mod plot;
 mod scale;
 
+pub use costs::{Costs, Mark, costs};
+pub use curves::{Curve, Curves, curves};
 pub use map::{Cell, Layout, map};
 pub use plot::{Captions, plot};
 pub(crate) use scale::grouped;
@@ -37,6 +42,10 @@ pub(crate) const GRID: RGBColor = RGBColor(0xe2, 0xe2, 0xe2);
 pub(crate) const BLUE: RGBColor = RGBColor(0x00, 0x72, 0xb2);
 /// Idle, resident.
 pub(crate) const ORANGE: RGBColor = RGBColor(0xe6, 0x9f, 0x00);
+/// A policy.
+pub(crate) const SKY: RGBColor = RGBColor(0x56, 0xb4, 0xe9);
+pub(crate) const GREEN: RGBColor = RGBColor(0x00, 0x9e, 0x73);
+pub(crate) const PURPLE: RGBColor = RGBColor(0xcc, 0x79, 0xa7);
 /// Given back.
 pub(crate) const VERMILION: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
 

@@ -17,10 +17,12 @@
 mod decode;
 mod error;
 mod integers;
+mod make;
 mod read;
 mod remains;
 
 pub use error::{EventFault, TraceError};
+pub use make::Maker;
 pub use read::read;
 pub use remains::{NotThere, Remains};
 

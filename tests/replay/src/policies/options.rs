@@ -1,0 +1,121 @@
+//! What `replay policies` and `replay calibrate` are asked to do.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::ground::Driven;
+use super::prices::Prices;
+
+/// Simulates policies of giving idle memory back, on traces and on made loads.
+///
+/// The heap is real, the memory is not: what it costs to give memory back and
+/// to take it back is charged, and how long it stays resident is counted, in the
+/// trace's own time. Exit code 0: all is well; 1: the heap refused something, or
+/// released what was in use; 2: a trace or an option is not valid, or an output
+/// cannot be written.
+#[derive(Clone, Debug, Args)]
+pub struct PoliciesOptions {
+    /// Traces, .pagetrace.gz files. Without any, and without --drain: churn.
+    #[arg(value_name = "TRACE.pagetrace.gz")]
+    pub traces: Vec<PathBuf>,
+
+    /// The heap.
+    #[arg(long, value_enum, default_value = "shared")]
+    pub heap: Driven,
+
+    /// Play churn, too: 512 MiB that come at once, go at once, and come again
+    /// after a pause, from 10 ms to 10 s.
+    #[arg(long)]
+    pub churn: bool,
+
+    /// Play drain, too: 12 GiB that are freed at once, and then nothing.
+    #[arg(long)]
+    pub drain: bool,
+
+    /// Print one JSON object instead of tables.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Draw for each load memory over time, and memory against CPU time, as SVG
+    /// in this folder, which is made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub plots: Option<PathBuf>,
+
+    /// What things cost; `replay calibrate` measures it.
+    #[command(flatten)]
+    pub prices: PriceOptions,
+}
+
+/// Prices, each in microseconds.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct PriceOptions {
+    /// To release a whole huge page of 2 MiB.
+    #[arg(long, value_name = "US", default_value = "6", value_parser = price)]
+    pub release_huge: u64,
+    /// To release a page of 4 KiB.
+    #[arg(long, value_name = "US", default_value = "1.5", value_parser = price)]
+    pub release_page: u64,
+    /// One call that releases.
+    #[arg(long, value_name = "US", default_value = "0.5", value_parser = price)]
+    pub release_call: u64,
+    /// To take back a huge page, zeroed.
+    #[arg(long, value_name = "US", default_value = "350", value_parser = price)]
+    pub take_huge: u64,
+    /// To take back a page of 4 KiB, zeroed.
+    #[arg(long, value_name = "US", default_value = "1.8", value_parser = price)]
+    pub take_page: u64,
+}
+
+impl PriceOptions {
+    /// Returns the prices.
+    #[must_use]
+    pub const fn prices(&self) -> Prices {
+        Prices {
+            release_huge_ns: self.release_huge,
+            release_page_ns: self.release_page,
+            release_call_ns: self.release_call,
+            take_huge_ns: self.take_huge,
+            take_page_ns: self.take_page,
+        }
+    }
+}
+
+/// Reads microseconds, and returns nanoseconds.
+fn price(text: &str) -> Result<u64, String> {
+    match text.parse::<f64>() {
+        Ok(us) if (0.0..=1e6).contains(&us) => Ok((us * 1000.0).round() as u64),
+        _ => Err("microseconds from 0 to 1,000,000 are needed".into()),
+    }
+}
+
+/// Measures on this machine what it costs to give memory back and to take it
+/// back: the prices of `replay policies`.
+#[derive(Clone, Debug, Args)]
+pub struct CalibrateOptions {
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub json: bool,
+
+    /// How many rounds are measured; the median counts.
+    #[arg(long, value_name = "N", default_value = "31", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rounds: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        prices: PriceOptions,
+    }
+
+    #[test]
+    fn the_options_begin_with_the_usual_prices() {
+        let alone = Alone::parse_from(["alone"]);
+        assert_eq!(alone.prices.prices(), Prices::default());
+    }
+}
