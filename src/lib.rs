@@ -10,6 +10,7 @@ mod heap;
 mod locked;
 mod page;
 pub mod region;
+mod scavenge;
 mod shared;
 mod span;
 mod treap;
@@ -24,8 +25,9 @@ pub use page::{
     AddressError, Geometry, GeometryError, Page, PageCount, PageRange, Window, WindowError,
 };
 #[cfg(not(all(test, loom)))]
+pub use scavenge::{Costs, Policy, Pressure, Reclaim, Scavenger};
 pub use shared::{Cpu, OneCpu, SharedHeap, SharedMetadata, StaticFront, front_words};
 pub use span::{
-    MapEntry, Metadata, MetadataError, MetadataSize, Slot, Span, SpanInfo, SpanState,
-    StaticMetadata, metadata_size,
+    Hold, HugeAge, MapEntry, Metadata, MetadataError, MetadataSize, Slot, Span, SpanInfo,
+    SpanState, StaticMetadata, metadata_size,
 };

@@ -250,6 +250,18 @@ impl<'m, B: Backing> LockedHeap<'m, B> {
         verbs::release(self, &self.backing, budget)
     }
 
+    /// Sets the clock by which huge pages age; see
+    /// [`PageHeap::tick`](crate::PageHeap::tick).
+    pub fn tick(&self, ms: u32) {
+        self.locked(|ledger| ledger.tick(ms));
+    }
+
+    /// Sets the most bytes that may be resident; see
+    /// [`PageHeap::set_limit`](crate::PageHeap::set_limit).
+    pub fn set_limit(&self, bytes: u64) {
+        self.locked(|ledger| ledger.set_limit(bytes));
+    }
+
     /// Gives all idle memory back.
     pub fn release_all(&self) -> Release {
         self.release(Budget::ALL)

@@ -47,6 +47,7 @@ fn a_planted_unwrap_stops_the_link() {
     for part in [
         "planted",
         "planted-shared",
+        "planted-scavenger",
         "planted-balloon",
         "planted-tables",
     ] {
@@ -127,6 +128,7 @@ fn the_program_calls_every_verb() {
 fn the_program_calls_every_verb_of_the_shared_heap_and_the_backings() {
     for (part, directory, verb) in [
         ("shared.rs", "src/shared", "try_alloc"),
+        ("scavenge.rs", "src/scavenge", "poll"),
         ("balloon.rs", "arch/virtio-balloon/src", "poll"),
         ("tables.rs", "arch/x86_64/src", "with_tables"),
     ] {

@@ -3,6 +3,10 @@
 //! Each is written once, over "a way to the books". One owner's way is a
 //! borrow; a shared heap's is a lock, taken anew for each half, so that no hook
 //! runs under it.
+//!
+//! Where resident memory is limited, a commit that would exceed the limit releases
+//! idle memory elsewhere first: no more than it needs and a huge page, in a few calls
+//! of the backing. If that is not enough, it fails.
 
 use super::extend::Growing;
 use super::ledger::Ledger;
@@ -11,6 +15,42 @@ use super::take::{Begun, Taking};
 use crate::backing::{Backing, Refused};
 use crate::page::{PageCount, PageRange};
 use crate::span::Span;
+
+/// How many calls of the backing one commit may make to stay below the limit.
+const LIMIT_CALLS: u32 = 2;
+
+/// Why pages were not committed.
+pub(crate) enum Uncommitted {
+    Refused(Refused),
+    Limit,
+}
+
+impl From<Uncommitted> for AllocError {
+    fn from(why: Uncommitted) -> Self {
+        match why {
+            Uncommitted::Refused(refused) => Self::Refused(refused),
+            Uncommitted::Limit => Self::Limit,
+        }
+    }
+}
+
+impl From<Uncommitted> for AllocAtError {
+    fn from(why: Uncommitted) -> Self {
+        match why {
+            Uncommitted::Refused(refused) => Self::Refused(refused),
+            Uncommitted::Limit => Self::Limit,
+        }
+    }
+}
+
+impl From<Uncommitted> for ResizeError {
+    fn from(why: Uncommitted) -> Self {
+        match why {
+            Uncommitted::Refused(refused) => Self::Refused(refused),
+            Uncommitted::Limit => Self::Limit,
+        }
+    }
+}
 
 /// A way to the books.
 pub(crate) trait Books<'m> {
@@ -51,7 +91,7 @@ pub(crate) fn alloc_without_growth<'m>(
     request: &Request,
 ) -> Result<Span, AllocError> {
     let begun = books.with(|ledger| ledger.begin_alloc(request))?;
-    let (span, _) = finish(&mut books, backing, begun).map_err(AllocError::Refused)?;
+    let (span, _) = finish(&mut books, backing, begun)?;
     Ok(span)
 }
 
@@ -73,7 +113,7 @@ fn alloc_slowly<'m>(
         }
         begun => begun?,
     };
-    let (span, needs_zero) = finish(&mut books, backing, begun).map_err(AllocError::Refused)?;
+    let (span, needs_zero) = finish(&mut books, backing, begun)?;
     if request.zeroed && needs_zero {
         books.with(|ledger| ledger.calls.zero += 1);
         backing.zero(span.range());
@@ -95,7 +135,7 @@ pub(crate) fn alloc_at<'m>(
         let range: PageRange = ledger.window.range_at(address, pages)?;
         ledger.begin_alloc_at(range)
     })?;
-    let (span, _) = finish(&mut books, backing, begun).map_err(AllocAtError::Refused)?;
+    let (span, _) = finish(&mut books, backing, begun)?;
     Ok(span)
 }
 
@@ -110,7 +150,7 @@ pub(crate) fn grow<'m>(
         Growing::Same(span) => return Ok(span),
         Growing::Behind(begun) => begun,
     };
-    let (behind, _) = finish(&mut books, backing, begun).map_err(ResizeError::Refused)?;
+    let (behind, _) = finish(&mut books, backing, begun)?;
     Ok(books.with(|ledger| ledger.finish_grow(span, behind))?)
 }
 
@@ -120,11 +160,19 @@ pub(crate) fn release<'m>(
     backing: &impl Backing,
     budget: Budget,
 ) -> Release {
+    release_some(&mut books, backing, budget)
+}
+
+fn release_some<'m>(books: &mut impl Books<'m>, backing: &impl Backing, budget: Budget) -> Release {
     let mut releasing = books.with(|ledger| ledger.start_release(budget));
     let (mut pages, mut calls) = (0, 0);
     while let Some(batch) = books.with(|ledger| ledger.begin_release(&mut releasing)) {
-        calls += 1;
         let ranges = batch.ranges();
+        if ranges.is_empty() {
+            // Nothing to release yet, and more to look at.
+            continue;
+        }
+        calls += 1;
         let done = backing.sys_unused(ranges).min(ranges.len());
         pages += books.with(|ledger| ledger.finish_release(&batch, done));
         if done < ranges.len() {
@@ -148,7 +196,7 @@ fn finish<'m>(
     books: &mut impl Books<'m>,
     backing: &impl Backing,
     begun: Begun,
-) -> Result<(Span, bool), Refused> {
+) -> Result<(Span, bool), Uncommitted> {
     match begun {
         Begun::Done(span, needs_zero) => Ok((span, needs_zero)),
         Begun::Commit(taking) => commit(books, backing, taking),
@@ -160,17 +208,45 @@ fn commit<'m>(
     books: &mut impl Books<'m>,
     backing: &impl Backing,
     mut taking: Taking,
-) -> Result<(Span, bool), Refused> {
-    while let Some(range) = books.with(|ledger| ledger.next_commit(&mut taking)) {
-        match backing.sys_used(range) {
-            Ok(()) => books.with(|ledger| ledger.committed(&taking)),
-            Err(refused) => {
-                books.with(|ledger| ledger.abort_take(taking));
-                return Err(refused);
+) -> Result<(Span, bool), Uncommitted> {
+    let mut made_room = false;
+    while let Some(next) = books.with(|ledger| ledger.next_commit(&mut taking)) {
+        let failed = match next {
+            Ok(range) => match backing.sys_used(range) {
+                Ok(()) => {
+                    books.with(|ledger| ledger.committed(&taking, range));
+                    continue;
+                }
+                Err(refused) => {
+                    books.with(|ledger| ledger.uncommitted(range));
+                    Uncommitted::Refused(refused)
+                }
+            },
+            Err(over) if !made_room => {
+                made_room = true;
+                make_room(books, backing, over);
+                continue;
             }
-        }
+            Err(_) => Uncommitted::Limit,
+        };
+        books.with(|ledger| ledger.abort_take(taking));
+        return Err(failed);
     }
     Ok(books.with(|ledger| ledger.finish_take(taking)))
+}
+
+/// Releases so many idle pages, and what is left of the last huge page.
+#[cold]
+fn make_room<'m>(books: &mut impl Books<'m>, backing: &impl Backing, over: u32) {
+    let bytes = books.with(|ledger| {
+        let geometry = ledger.window().geometry();
+        let unit = geometry.huge_pages().unwrap_or(geometry.physical_pages());
+        // A power of two.
+        let mask = u64::from(unit.get()) - 1;
+        ((u64::from(over) + mask) & !mask) * geometry.page_bytes()
+    });
+    // What it comes to, the next look at the limit sees.
+    let _ = release_some(books, backing, Budget::bytes(bytes).calls(LIMIT_CALLS));
 }
 
 /// Asks the backing for another region, if one could serve and a slot can be

@@ -60,8 +60,34 @@ impl Ledger<'_> {
     /// Frees a span in use.
     #[inline]
     pub(super) fn free(&mut self, id: SlotId) {
+        let slot = self.pool.at(id);
+        let (start, end) = (slot.start, slot.end());
         self.retire(id);
-        self.settle(id);
+        let free = self.settle(id);
+        self.note_idle(free, start, end);
+    }
+
+    /// Notes which huge pages `start..end` completed, now that they are a part of the
+    /// free span `free`.
+    #[inline]
+    fn note_idle(&mut self, free: SlotId, start: u32, end: u32) {
+        let slot = self.pool.at(free);
+        if let Some((from, to)) = self.window.geometry().huge_inside(slot.start, slot.end()) {
+            self.note_huge_idle(from, to, start, end);
+        }
+    }
+
+    /// The same, given the whole huge pages of that span.
+    fn note_huge_idle(&mut self, from: u32, to: u32, start: u32, end: u32) {
+        let Some(huge) = self.window.geometry().huge_pages() else {
+            return;
+        };
+        let mask = huge.get() - 1;
+        let from = from.max(start & !mask);
+        let to = to.min(end.saturating_add(mask) & !mask);
+        if from < to {
+            self.ages.note_idle(from, to);
+        }
     }
 
     /// Returns the span in use that holds all of `range`.
@@ -115,9 +141,12 @@ impl Ledger<'_> {
         if (slot.start, slot.len) != (range.start().number(), pages.get()) {
             return Err(FreeError::WrongLength);
         }
+        let (start, end) = (slot.start, slot.end());
         self.retire(id);
         self.pool.at_mut(id).marks.insert(Marks::RELEASED);
-        self.settle(id);
+        let free = self.settle(id);
+        self.note_idle(free, start, end);
+        self.ages.note_released(start, end);
         Ok(())
     }
 

@@ -30,7 +30,7 @@
 
 use crate::backing::Corruption;
 use crate::page::{PageCount, PageRange, Window};
-use crate::span::{Kinds, Marks, Metadata, MetadataError, PageMap, Pool, SlotId, Span};
+use crate::span::{Ages, Kinds, Marks, Metadata, MetadataError, PageMap, Pool, SlotId, Span};
 use crate::treap::Treap;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -46,6 +46,8 @@ pub(super) struct Tally {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Calls {
     pub(super) used: u64,
+    /// Pages that `used` calls committed.
+    pub(super) used_pages: u64,
     pub(super) unused: u64,
     pub(super) zero: u64,
 }
@@ -57,10 +59,15 @@ pub(crate) struct Ledger<'m> {
     pub(super) pool: Pool<'m>,
     pub(super) map: PageMap<'m>,
     pub(super) treap: Treap,
+    pub(super) ages: Ages<'m>,
     pub(super) sys: u32,
     pub(super) in_use: u32,
     pub(super) tally: Tally,
     pub(super) calls: Calls,
+    /// Pages that a backing is committing.
+    pub(super) committing: u32,
+    /// The most pages that may be resident.
+    pub(super) limit: u32,
     /// Which heap this is; 0 before it is set up.
     pub(super) heap: u32,
     /// Whether released memory comes back zeroed.
@@ -80,6 +87,7 @@ impl<'m> Ledger<'m> {
             pool: Pool::new(&mut [], corrupted),
             map: PageMap::empty(&mut []),
             treap: Treap::new(0),
+            ages: Ages::none(),
             sys: 0,
             in_use: 0,
             tally: Tally {
@@ -89,9 +97,12 @@ impl<'m> Ledger<'m> {
             },
             calls: Calls {
                 used: 0,
+                used_pages: 0,
                 unused: 0,
                 zero: 0,
             },
+            committing: 0,
+            limit: u32::MAX,
             heap: 0,
             zeroes_released: false,
             shared: false,
@@ -121,6 +132,7 @@ impl<'m> Ledger<'m> {
             window,
             pool: Pool::new(slots, corrupted),
             map,
+            ages: Ages::new(metadata.ages, window.geometry()),
             heap,
             zeroes_released,
             ..Self::empty(corrupted)
@@ -145,9 +157,25 @@ impl<'m> Ledger<'m> {
         self.treap.seed(seed);
     }
 
+    /// Sets the clock by which huge pages age.
+    pub(crate) const fn tick(&mut self, stamp: u32) {
+        self.ages.tick(stamp);
+    }
+
+    /// Sets the most bytes that may be resident.
+    pub(crate) fn set_limit(&mut self, bytes: u64) {
+        let pages = bytes >> self.window.geometry().page_bytes().trailing_zeros();
+        self.limit = u32::try_from(pages).unwrap_or(u32::MAX);
+    }
+
     /// Returns the window.
     pub(crate) const fn window(&self) -> &Window {
         &self.window
+    }
+
+    /// Returns how many pages are backed, or will be.
+    pub(super) const fn resident(&self) -> u32 {
+        (self.sys - self.tally.released).saturating_add(self.committing)
     }
 
     /// Returns how many pages are idle.

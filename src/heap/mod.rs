@@ -225,6 +225,25 @@ impl<'m, B: Backing> PageHeap<'m, B> {
         drive::release(&mut self.books, &self.backing, budget)
     }
 
+    /// Sets the clock by which huge pages age, in milliseconds: what becomes free
+    /// from now on is said to be free since then. For a
+    /// [`Scavenger`](crate::Scavenger) to call.
+    pub fn tick(&mut self, ms: u32) {
+        self.books.tick(ms);
+    }
+
+    /// Sets the most bytes that may be resident; `u64::MAX`, as at first: no limit.
+    ///
+    /// A request that would commit more first releases idle memory elsewhere, whole
+    /// huge pages first: no more than it needs, rounded up to a huge page, in at most
+    /// two calls of the backing. If that is not enough it fails
+    /// ([`AllocError::Limit`]), and nothing has changed but for what was released.
+    /// What is resident already stays so: see
+    /// [`Scavenger::set_limit`](crate::Scavenger::set_limit).
+    pub fn set_limit(&mut self, bytes: u64) {
+        self.books.set_limit(bytes);
+    }
+
     /// Gives all idle memory back to the backing.
     pub fn release_all(&mut self) -> Release {
         self.release(Budget::ALL)
@@ -292,6 +311,7 @@ impl Ledger<'_> {
             spans_peak: self.pool.peak(),
             slots: self.pool.slots(),
             used_calls: self.calls.used,
+            used_pages: self.calls.used_pages,
             unused_calls: self.calls.unused,
             zero_calls: self.calls.zero,
             treap_inserts: self.treap.inserts(),

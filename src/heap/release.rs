@@ -2,7 +2,9 @@
 //!
 //! Whole huge pages go first, those at the highest addresses before others;
 //! then whatever else is idle, resident and a whole physical page, from the top
-//! down. A span is cut where the budget ends, never inside of a huge page. What
+//! down. A span is cut where the budget ends, never inside of a huge page; and
+//! where huge pages are held by their age, between those that are and those that are
+//! not. What
 //! is released already is not looked at again: the treap's kinds lead past it.
 //!
 //! A batch is detached, so that nobody takes its pages while the backing works
@@ -14,12 +16,15 @@ use super::carve::cuts;
 use super::ledger::Ledger;
 use super::request::{Budget, ReleaseEnd};
 use crate::page::{Page, PageCount, PageRange};
-use crate::span::{Kinds, Link, Marks, SlotId};
+use crate::span::{Hold, Kinds, Link, Marks, SlotId};
 use crate::treap::Query;
 
 /// How many ranges go to the backing at once: what a reporting virtqueue takes,
 /// and enough for a vectored `madvise` to cost what it costs at its best.
 pub(super) const BATCH: usize = 32;
+
+/// How many huge pages are looked at in one step: a few microseconds under the lock.
+const LOOKS: u32 = 4096;
 
 /// Ranges that are detached to be released.
 #[derive(Debug)]
@@ -40,6 +45,12 @@ pub(super) struct Releasing {
     cursor: u32,
     /// Looks for whole huge pages.
     huge: bool,
+    /// Only those that are not held.
+    hold: Option<Hold>,
+    /// For how long the first of those that are will be.
+    held: Option<u32>,
+    /// Huge pages that may still be looked at in this step.
+    looks: u32,
     /// Everything idle fits the budget, so that no span need be cut.
     everything: bool,
     /// Something was left for want of budget.
@@ -72,6 +83,8 @@ impl Releasing {
             ReleaseEnd::NoSlot
         } else if self.left {
             ReleaseEnd::Budget
+        } else if let Some(ms) = self.held {
+            ReleaseEnd::Held(ms)
         } else {
             ReleaseEnd::Drained
         }
@@ -83,12 +96,17 @@ impl Ledger<'_> {
     pub(super) fn start_release(&self, budget: Budget) -> Releasing {
         let shift = self.window.geometry().page_bytes().trailing_zeros();
         let pages = u32::try_from(budget.bytes >> shift).unwrap_or(u32::MAX);
+        let has_huge = self.window.geometry().huge_pages().is_some();
+        let hold = budget.hold.filter(|_| has_huge);
         Releasing {
             pages,
             calls: budget.calls,
             cursor: u32::MAX,
             huge: true,
-            everything: self.idle() - self.tally.released <= pages,
+            hold,
+            held: None,
+            looks: 0,
+            everything: hold.is_none() && self.idle() - self.tally.released <= pages,
             left: false,
             no_slot: false,
         }
@@ -102,6 +120,7 @@ impl Ledger<'_> {
             ranges: [NOTHING?; BATCH],
             len: 0,
         };
+        releasing.looks = LOOKS;
         if releasing.calls == 0 {
             releasing.left |= self.next_cut(releasing).is_some();
             return None;
@@ -124,7 +143,8 @@ impl Ledger<'_> {
             batch.len += 1;
         }
         if batch.len == 0 {
-            return None;
+            // Nothing yet, if it was for want of looks.
+            return (releasing.looks == 0).then_some(batch);
         }
         releasing.calls -= 1;
         self.calls.unused += 1;
@@ -143,6 +163,9 @@ impl Ledger<'_> {
                 let slot = self.pool.at(id);
                 let (start, end) = (slot.start, slot.end());
                 let (from, to) = geometry.physical_inside(start, end);
+                if let Some((from, to)) = geometry.huge_inside(from, to) {
+                    self.ages.note_released(from, to);
+                }
                 pages += to - from;
                 // At an end inside a physical page, that one keeps its contents.
                 let zeroed = self.zeroes_released && (from, to) == (start, end);
@@ -170,7 +193,7 @@ impl Ledger<'_> {
                 .treap
                 .last_before(&self.pool, releasing.cursor, Query::kinds(kinds));
             let Some(id) = next else {
-                if releasing.huge {
+                if releasing.huge && releasing.hold.is_none() {
                     releasing.start_over();
                     continue;
                 }
@@ -181,7 +204,13 @@ impl Ledger<'_> {
                 releasing.cursor = self.pool.at(id).start;
                 continue;
             }
-            let cut = if releasing.everything {
+            let cut = if let Some(hold) = releasing.hold {
+                let cut = self.held_pages(id, hold, releasing);
+                if cut.is_none() && (releasing.looks == 0 || releasing.left) {
+                    return None;
+                }
+                cut
+            } else if releasing.everything {
                 self.whole(id, releasing.pages)
             } else if releasing.huge {
                 self.huge_pages(id, releasing.pages)
@@ -189,9 +218,9 @@ impl Ledger<'_> {
                 self.other_pages(id, releasing.pages)
             };
             let Some(cut) = cut else {
-                releasing.left = true;
+                releasing.left |= releasing.hold.is_none();
                 // Budget for no huge page here is budget for none anywhere.
-                if releasing.huge && !releasing.everything {
+                if releasing.huge && !releasing.everything && releasing.hold.is_none() {
                     releasing.start_over();
                 } else {
                     releasing.cursor = self.pool.at(id).start;
@@ -249,6 +278,44 @@ impl Ledger<'_> {
             start: to - count,
             end: to,
             range: (to - count, to),
+        })
+    }
+
+    /// The highest whole huge pages of a span below the cursor that are side by side
+    /// and not held, as many as may go.
+    fn held_pages(&self, id: SlotId, hold: Hold, releasing: &mut Releasing) -> Option<Cut> {
+        let geometry = self.window.geometry();
+        let slot = self.pool.at(id);
+        let (from, to) = geometry.huge_inside(slot.start, slot.end())?;
+        let huge = geometry.huge_pages()?.get();
+        let mut start = to.min(releasing.cursor & !(huge - 1));
+        let mut end = start;
+        while start > from && releasing.looks > 0 {
+            releasing.looks -= 1;
+            let left = self.ages.left(start - huge, &hold);
+            if left == 0 && end - start + huge > releasing.pages {
+                releasing.left = true;
+                break;
+            }
+            if left == 0 {
+                start -= huge;
+                continue;
+            }
+            releasing.held = Some(releasing.held.map_or(left, |least| least.min(left)));
+            if start < end {
+                break;
+            }
+            start -= huge;
+            end = start;
+        }
+        if releasing.looks == 0 {
+            releasing.cursor = start;
+        }
+        (start < end).then_some(Cut {
+            id,
+            start,
+            end,
+            range: (start, end),
         })
     }
 

@@ -8,6 +8,7 @@ use core::ops::Range;
 
 use crate::backing::Refused;
 use crate::page::{AddressError, PageCount};
+use crate::span::Hold;
 
 /// A request for a run of pages.
 ///
@@ -123,6 +124,9 @@ pub enum AllocError {
     /// The backing has no memory. What it had committed for this request
     /// before it refused is resident now, and idle.
     Refused(Refused),
+    /// More than may be resident would be; see
+    /// [`PageHeap::set_limit`](crate::PageHeap::set_limit).
+    Limit,
     /// The backing grew by a region that cannot be added.
     BadGrowth(RegionError),
 }
@@ -136,6 +140,7 @@ impl fmt::Display for AllocError {
             Self::NoRun => f.write_str("no free run is long enough"),
             Self::NoSlot => f.write_str("no slot is left in the span pool"),
             Self::Refused(refused) => write!(f, "the backing refused (code {})", refused.code),
+            Self::Limit => f.write_str("more than the limit would be resident"),
             Self::BadGrowth(why) => write!(f, "the backing grew by a bad region: {why}"),
         }
     }
@@ -159,6 +164,8 @@ pub enum AllocAtError {
     NoSlot,
     /// The backing has no memory; see [`AllocError::Refused`].
     Refused(Refused),
+    /// More than may be resident would be; see [`AllocError::Limit`].
+    Limit,
 }
 
 impl fmt::Display for AllocAtError {
@@ -170,6 +177,7 @@ impl fmt::Display for AllocAtError {
             Self::InUse => f.write_str("some of the pages are in use"),
             Self::NoSlot => f.write_str("no slot is left in the span pool"),
             Self::Refused(refused) => write!(f, "the backing refused (code {})", refused.code),
+            Self::Limit => f.write_str("more than the limit would be resident"),
         }
     }
 }
@@ -254,6 +262,8 @@ pub enum ResizeError {
     NoSlot,
     /// The backing has no memory; see [`AllocError::Refused`].
     Refused(Refused),
+    /// More than may be resident would be; see [`AllocError::Limit`].
+    Limit,
 }
 
 impl fmt::Display for ResizeError {
@@ -266,6 +276,7 @@ impl fmt::Display for ResizeError {
             Self::NoRoom => f.write_str("the pages behind the span are not free"),
             Self::NoSlot => f.write_str("no slot is left in the span pool"),
             Self::Refused(refused) => write!(f, "the backing refused (code {})", refused.code),
+            Self::Limit => f.write_str("more than the limit would be resident"),
         }
     }
 }
@@ -307,6 +318,7 @@ impl core::error::Error for RegionError {}
 pub struct Budget {
     pub(crate) bytes: u64,
     pub(crate) calls: u32,
+    pub(crate) hold: Option<Hold>,
 }
 
 impl Budget {
@@ -319,6 +331,7 @@ impl Budget {
         Self {
             bytes,
             calls: u32::MAX,
+            hold: None,
         }
     }
 
@@ -327,6 +340,16 @@ impl Budget {
     #[must_use]
     pub const fn calls(self, calls: u32) -> Self {
         Self { calls, ..self }
+    }
+
+    /// And only whole huge pages that were held for as long as this says. Where there
+    /// are no huge pages, nothing is held.
+    #[must_use]
+    pub const fn held(self, hold: Hold) -> Self {
+        Self {
+            hold: Some(hold),
+            ..self
+        }
     }
 }
 
@@ -355,6 +378,8 @@ pub enum ReleaseEnd {
     NoSlot,
     /// The backing released less than it was given.
     Refused,
+    /// What is left is held: the first of it for so many milliseconds more.
+    Held(u32),
 }
 
 /// What remains of a span of which a part was freed.

@@ -36,6 +36,8 @@ pub struct Stats {
     pub slots: u32,
     /// Calls of `Backing::sys_used`.
     pub used_calls: u64,
+    /// Pages that these committed.
+    pub used_pages: u64,
     /// Calls of `Backing::sys_unused`.
     pub unused_calls: u64,
     /// Calls of `Backing::zero`.

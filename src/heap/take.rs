@@ -195,26 +195,49 @@ impl Ledger<'_> {
         }
     }
 
-    /// Returns the next pages to commit: of one piece, and asked for.
-    pub(super) fn next_commit(&mut self, taking: &mut Taking) -> Option<PageRange> {
+    /// Returns the next pages to commit: of one piece, and asked for. Or says by how
+    /// many pages that would exceed the limit.
+    pub(super) fn next_commit(&mut self, taking: &mut Taking) -> Option<Result<PageRange, u32>> {
         while let Some(id) = taking.cursor {
             let slot = self.pool.at(id);
             if slot.is_released() {
-                self.calls.used += 1;
-                let slot = self.pool.at(id);
-                return PageRange::between(
+                let range = PageRange::between(
                     Page::new(slot.start.max(taking.start)),
                     Page::new(slot.end().min(taking.end)),
-                );
+                )?;
+                let pages = self.backed_with(range);
+                let resident = self.resident().saturating_add(pages);
+                if resident > self.limit {
+                    return Some(Err(resident - self.limit));
+                }
+                self.committing += pages;
+                self.calls.used += 1;
+                return Some(Ok(range));
             }
             taking.cursor = slot.next.filter(|_| slot.end() < taking.end);
         }
         None
     }
 
+    /// Returns how many pages are backed once `range` is: whole physical pages.
+    fn backed_with(&self, range: PageRange) -> u32 {
+        let geometry = self.window.geometry();
+        let (start, end) = (range.start().number(), range.end().number());
+        geometry.physical_up(end) - geometry.physical_down(start)
+    }
+
+    /// Notes that what [`next_commit`](Self::next_commit) returned is not committed.
+    pub(super) fn uncommitted(&mut self, range: PageRange) {
+        self.committing -= self.backed_with(range);
+    }
+
     /// Notes that what [`next_commit`](Self::next_commit) returned is resident.
-    pub(super) fn committed(&mut self, taking: &Taking) {
+    pub(super) fn committed(&mut self, taking: &Taking, range: PageRange) {
+        self.uncommitted(range);
         if let Some(id) = taking.cursor {
+            let (start, end) = (range.start().number(), range.end().number());
+            self.calls.used_pages += u64::from(end - start);
+            self.ages.note_taken_back(start, end);
             self.loosen(id);
             self.pool.at_mut(id).marks.remove(Marks::RELEASED);
             self.detach(id);

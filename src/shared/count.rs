@@ -36,6 +36,13 @@ impl<B: Backing, C: Cpu> SharedHeap<'_, B, C> {
         stats
     }
 
+    /// Returns the counters of the page heap underneath, to which a chunk is in use as
+    /// a whole. Takes the same time for any size.
+    #[must_use]
+    pub fn treap_stats(&self) -> Stats {
+        self.locked(|ledger| ledger.stats())
+    }
+
     /// Checks every invariant of the books and of the front tier. Only while no
     /// other call is in progress does an error mean something.
     ///

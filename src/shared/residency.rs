@@ -35,8 +35,14 @@ impl<B: Backing, C: Cpu> SharedHeap<'_, B, C> {
     /// Gives back all idle memory, but for free pages of chunks that are in part
     /// in use.
     pub fn release_all(&self) -> Release {
-        self.drain();
+        self.gather();
         self.release(Budget::ALL)
+    }
+
+    /// Makes idle what CPUs have claimed and the chunks that they own, as far as
+    /// nobody uses them.
+    pub fn gather(&self) {
+        self.drain();
     }
 
     /// Gives back free pages inside of chunks that are in part in use, at most

@@ -70,6 +70,19 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         self.locked(|ledger| ledger.seed(seed));
     }
 
+    /// Sets the most bytes that may be resident; see
+    /// [`PageHeap::set_limit`](crate::PageHeap::set_limit). A chunk counts as
+    /// resident, whatever was released inside of it.
+    pub fn set_limit(&self, bytes: u64) {
+        self.locked(|ledger| ledger.set_limit(bytes));
+    }
+
+    /// Sets the clock by which huge pages age; see
+    /// [`PageHeap::tick`](crate::PageHeap::tick).
+    pub fn tick(&self, ms: u32) {
+        self.locked(|ledger| ledger.tick(ms));
+    }
+
     /// Adds a region; see [`PageHeap::add_region`](crate::PageHeap::add_region).
     ///
     /// # Errors

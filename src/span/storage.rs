@@ -1,12 +1,14 @@
 //! The memory a heap keeps its books in: given by the caller, known in advance.
 //!
-//! Two slices: slots for span records, and entries of the page map. They come
+//! Three slices: slots for span records, entries of the page map, and, for whom
+//! it matters how long huge pages lie idle, a record for each of them. They come
 //! from a `static` ([`StaticMetadata`]), or from anything the caller can see as
-//! slices; [`metadata_size`] says how much. Zeroed memory is valid for both.
+//! slices; [`metadata_size`] says how much. Zeroed memory is valid for all.
 
 use core::fmt;
 
 use crate::page::Window;
+use crate::span::age::{self, HugeAge};
 use crate::span::slot::{Link, Slot};
 
 /// The coarsest grain of the page map, in pages.
@@ -66,7 +68,9 @@ pub struct MetadataSize {
     pub slots: usize,
     /// Entries of the page map.
     pub map_entries: usize,
-    /// Bytes of both together, the slots first.
+    /// Records of huge pages.
+    pub ages: usize,
+    /// Bytes of all together: the slots first, the records last.
     pub bytes: usize,
     /// The alignment of the whole, in bytes.
     pub align: usize,
@@ -97,12 +101,20 @@ pub const fn metadata_size(window: &Window, slots: u32, grain: u32) -> Option<Me
     let Some(map_bytes) = entries.checked_mul(size_of::<MapEntry>()) else {
         return None;
     };
+    let ages = age::entries(window);
+    let Some(age_bytes) = ages.checked_mul(size_of::<HugeAge>()) else {
+        return None;
+    };
     let Some(bytes) = slot_bytes.checked_add(map_bytes) else {
+        return None;
+    };
+    let Some(bytes) = bytes.checked_add(age_bytes) else {
         return None;
     };
     Some(MetadataSize {
         slots,
         map_entries: entries,
+        ages,
         bytes,
         align: align_of::<Slot>(),
     })
@@ -112,6 +124,7 @@ pub const fn metadata_size(window: &Window, slots: u32, grain: u32) -> Option<Me
 pub struct Metadata<'m> {
     pub(crate) slots: &'m mut [Slot],
     pub(crate) map: &'m mut [MapEntry],
+    pub(crate) ages: &'m mut [HugeAge],
 }
 
 impl fmt::Debug for Metadata<'_> {
@@ -119,6 +132,7 @@ impl fmt::Debug for Metadata<'_> {
         f.debug_struct("Metadata")
             .field("slots", &self.slots.len())
             .field("map_entries", &self.map.len())
+            .field("ages", &self.ages.len())
             .finish()
     }
 }
@@ -132,7 +146,19 @@ impl<'m> Metadata<'m> {
     /// it covers the window.
     #[must_use]
     pub const fn new(slots: &'m mut [Slot], map: &'m mut [MapEntry]) -> Self {
-        Self { slots, map }
+        Self {
+            slots,
+            map,
+            ages: &mut [],
+        }
+    }
+
+    /// And memory for a record of each huge page of the window, from the first on,
+    /// all [`HugeAge::UNKNOWN`], which zero bytes are. Without one, a huge page is
+    /// never too young to be released.
+    #[must_use]
+    pub const fn with_ages(self, ages: &'m mut [HugeAge]) -> Self {
+        Self { ages, ..self }
     }
 }
 
@@ -141,35 +167,41 @@ impl<'m> Metadata<'m> {
 /// ```
 /// use spanheap::StaticMetadata;
 ///
-/// // 1,024 spans; a map for 65,536 pages in grains of 16.
-/// static METADATA: StaticMetadata<1024, 4096> = StaticMetadata::new();
+/// // 1,024 spans; a map for 65,536 pages in grains of 16; their 128 huge pages.
+/// static METADATA: StaticMetadata<1024, 4096, 128> = StaticMetadata::new();
 ///
 /// assert!(METADATA.take().is_some());
 /// assert!(METADATA.take().is_none(), "a heap's books are its own");
 /// ```
 #[derive(Debug)]
-pub struct StaticMetadata<const SLOTS: usize, const MAP: usize> {
-    memory: spin::Mutex<([Slot; SLOTS], [MapEntry; MAP])>,
+pub struct StaticMetadata<const SLOTS: usize, const MAP: usize, const AGES: usize = 0> {
+    memory: spin::Mutex<([Slot; SLOTS], [MapEntry; MAP], [HugeAge; AGES])>,
 }
 
-impl<const SLOTS: usize, const MAP: usize> StaticMetadata<SLOTS, MAP> {
+impl<const SLOTS: usize, const MAP: usize, const AGES: usize> StaticMetadata<SLOTS, MAP, AGES> {
     /// Makes the memory; all zeroes, so that a `static` takes no space in the
     /// image.
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            memory: spin::Mutex::new(([Slot::VACANT; SLOTS], [MapEntry::EMPTY; MAP])),
+            memory: spin::Mutex::new((
+                [Slot::VACANT; SLOTS],
+                [MapEntry::EMPTY; MAP],
+                [HugeAge::UNKNOWN; AGES],
+            )),
         }
     }
 
     /// Returns the memory, once.
     pub fn take(&'static self) -> Option<Metadata<'static>> {
-        let (slots, map) = spin::MutexGuard::leak(self.memory.try_lock()?);
-        Some(Metadata::new(slots, map))
+        let (slots, map, ages) = spin::MutexGuard::leak(self.memory.try_lock()?);
+        Some(Metadata::new(slots, map).with_ages(ages))
     }
 }
 
-impl<const SLOTS: usize, const MAP: usize> Default for StaticMetadata<SLOTS, MAP> {
+impl<const SLOTS: usize, const MAP: usize, const AGES: usize> Default
+    for StaticMetadata<SLOTS, MAP, AGES>
+{
     fn default() -> Self {
         Self::new()
     }

@@ -1,4 +1,4 @@
-//! Raw bytes made into the two slices of a heap's books.
+//! Raw bytes made into the slices of a heap's books.
 //!
 //! Every slot and every entry is written before it is seen as one, rather than
 //! the bytes cleared and believed: nothing here rests on what a slot looks like
@@ -7,13 +7,13 @@
 use core::mem::MaybeUninit;
 use core::slice;
 
-use spanheap::{MapEntry, Metadata, MetadataError, Slot, Window, metadata_size};
+use spanheap::{HugeAge, MapEntry, Metadata, MetadataError, Slot, Window, metadata_size};
 
 /// Makes the books of a heap over `window` of `memory`: `slots` span records,
-/// and a page map of one entry for `grain` pages; see
+/// a page map of one entry for `grain` pages, and a record for each huge page; see
 /// [`metadata_size`] for what to choose, and how many bytes that takes.
 ///
-/// The slots come first, the map behind them; what is left of `memory` is not
+/// The slots come first, then the map, then the records; what is left of `memory` is not
 /// used. Whatever the bytes hold is overwritten.
 ///
 /// # Errors
@@ -33,7 +33,7 @@ use spanheap::{MapEntry, Metadata, MetadataError, Slot, Window, metadata_size};
 ///
 /// let window = Window::new(Geometry::SMALL_PAGES, 0, PageCount::new(1 << 15))?;
 /// let size = metadata_size(&window, 512, 16).ok_or(MetadataError::TooManySlots)?;
-/// assert_eq!(size.bytes, 512 * 48 + (1 << 15) / 16 * 4);
+/// assert_eq!(size.bytes, 512 * 48 + (1 << 15) / 16 * 4 + 64 * 12);
 ///
 /// // As much, and aligned so: here a vector, in a kernel a part of its image.
 /// let mut memory = vec![0_u64; size.bytes / 8];
@@ -59,10 +59,12 @@ pub fn metadata_in<'m>(
     let Some((slots, map)) = memory.split_at_mut_checked(size.slots * size_of::<Slot>()) else {
         return Err(MetadataError::TooSmall);
     };
-    Ok(Metadata::new(
-        filled(slots, Slot::VACANT)?,
-        filled(map, MapEntry::EMPTY)?,
-    ))
+    let Some((map, ages)) = map.split_at_mut_checked(size.map_entries * size_of::<MapEntry>())
+    else {
+        return Err(MetadataError::TooSmall);
+    };
+    let (slots, map) = (filled(slots, Slot::VACANT)?, filled(map, MapEntry::EMPTY)?);
+    Ok(Metadata::new(slots, map).with_ages(filled(ages, HugeAge::UNKNOWN)?))
 }
 
 /// Fills `memory` with as many copies of `value` as fit.

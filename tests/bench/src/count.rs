@@ -1,60 +1,113 @@
 //! Instructions instead of time: the same works under valgrind's callgrind.
 //!
 //! A noisy machine does not change how many instructions a work takes. This
-//! program runs itself under callgrind, once for each contender and work, in
-//! a range of 1 GiB and with fewer pairs. Only what the meter measures is
-//! counted, each step by itself; what the null allocator takes for the same is
+//! program runs itself under callgrind, once for each contender and task, in
+//! a range of 1 GiB and with fewer pairs. Of a work, only what the meter measures
+//! is counted, each step by itself; what the null allocator takes for the same is
 //! the harness's, and is subtracted.
+//!
+//! Of the lock, every hold of it is counted by itself, from before it is taken
+//! until after it is given back, while the range is filled as well; the longest
+//! is how long the others may have to wait for one.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::adaptor::{About, Contender, Shareable, Visitor, all, each, name};
+use crate::adaptor::{About, Contender, Holds, Shareable, Visitor, all, each, name};
+use crate::callgrind;
 use crate::contest::Terms;
 use crate::figure::{Figure, Full};
+use crate::held::MARKED;
 use crate::meter::{COUNTED, Effort, Meter, Mode, Stop};
 use crate::options::range;
+use crate::results::Place;
 use crate::run;
 use crate::work::Work;
 
-/// The works that are counted.
-pub const WORKS: [Work; 4] = [Work::Hot, Work::Bulk, Work::Half, Work::Mixed(Full(70))];
+/// What is counted of a contender in one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// What an operation of this work takes.
+    Operations(Work),
+    /// The longest that a lock is held in W4, so full.
+    Holds(Full),
+}
 
-/// 1 GiB.
-const PAGES: u32 = 1 << 18;
+/// All that can be counted.
+pub const TASKS: [Task; 5] = [
+    Task::Operations(Work::Hot),
+    Task::Operations(Work::Bulk),
+    Task::Operations(Work::Half),
+    Task::Operations(Work::Mixed(Full(70))),
+    Task::Holds(Full(70)),
+];
+
+impl Task {
+    /// Returns whether a contender can do it.
+    #[must_use]
+    pub fn suits(self, about: &About) -> bool {
+        match self {
+            Self::Operations(Work::Mixed(_)) => about.runs,
+            Self::Operations(_) => true,
+            Self::Holds(_) => about.runs && about.holds != Holds::Never,
+        }
+    }
+
+    /// Returns what it counts first.
+    fn figure(self) -> Figure {
+        match self {
+            Self::Operations(work) => work.figures()[0],
+            Self::Holds(full) => Figure::MixedHeld(full),
+        }
+    }
+}
+
+/// What is counted of which program, and where.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// This program.
+    pub program: PathBuf,
+    /// What it does under callgrind.
+    pub tasks: Vec<Task>,
+    /// In a range of so many pages.
+    pub pages: u32,
+}
 
 /// How much is counted: callgrind is some fifty times slower than the machine.
-const EFFORT: Effort = Effort {
-    pairs: 1 << 14,
-    most_pages: PAGES,
-    patience: Duration::from_secs(600),
-};
+const fn effort(pages: u32) -> Effort {
+    Effort {
+        pairs: 1 << 14,
+        most_pages: pages,
+        patience: Duration::from_secs(600),
+    }
+}
 
-/// Instructions of one operation, by figure and contender.
+/// Instructions, by figure and contender.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Counts {
+    /// Of how many pages the range is.
+    pub pages: u32,
     /// Why there are none, or not all.
     pub troubles: Vec<String>,
     /// A row for each figure, a number for each contender.
     pub rows: Vec<(Figure, BTreeMap<&'static str, f64>)>,
 }
 
-/// Does one work of one contender, to be counted from outside, and returns
-/// what was measured, and of how many operations.
+/// Does one task with one contender in a range of so many pages, to be counted
+/// from outside, and returns what was measured, and of how many operations.
 ///
 /// # Errors
 ///
-/// If there is no such contender or work, or it does not get through.
-pub fn child(work: usize, contender: &str) -> Result<Vec<(Figure, u64)>, String> {
+/// If there is no such contender or task, or it does not get through.
+pub fn child(task: usize, contender: &str, pages: u32) -> Result<Vec<(Figure, u64)>, String> {
     struct Child<'c> {
-        work: Work,
+        task: Task,
         contender: &'c str,
+        pages: u32,
         done: Option<Result<Vec<(Figure, u64)>, String>>,
     }
     impl Visitor for Child<'_> {
@@ -63,9 +116,13 @@ pub fn child(work: usize, contender: &str) -> Result<Vec<(Figure, u64)>, String>
                 return;
             }
             let counted = || -> Result<_, String> {
-                let job = range(PAGES, PAGES, vec![self.work])?;
-                let mut meter = Meter::new(Mode::Count, EFFORT);
-                match run::count::<C>(&job, self.work, &mut meter) {
+                let job = range(self.pages, self.pages, Vec::new())?;
+                let mut meter = Meter::new(Mode::Count, effort(self.pages));
+                let done = match self.task {
+                    Task::Operations(work) => run::count::<C>(&job, work, &mut meter),
+                    Task::Holds(full) => run::mark::<C>(&job, full, &mut meter),
+                };
+                match done {
                     Ok(()) => Ok(meter.operations().to_vec()),
                     Err(Stop::Denied(why)) => Err(why),
                     Err(Stop::Late { what, .. }) => Err(format!("did not finish: {what}")),
@@ -77,10 +134,11 @@ pub fn child(work: usize, contender: &str) -> Result<Vec<(Figure, u64)>, String>
             self.owned::<C>();
         }
     }
-    let work = *WORKS.get(work).ok_or("there is no such work")?;
+    let task = *TASKS.get(task).ok_or("there is no such task")?;
     let mut child = Child {
-        work,
+        task,
         contender,
+        pages,
         done: None,
     };
     each(&mut child);
@@ -92,33 +150,28 @@ pub fn child(work: usize, contender: &str) -> Result<Vec<(Figure, u64)>, String>
 /// # Errors
 ///
 /// If valgrind is not installed, in a line.
-pub fn run(
-    terms: &Terms,
-    program: &Path,
-    mut begins: impl FnMut(&About),
-) -> Result<Counts, String> {
-    let version = Command::new("valgrind").arg("--version").output();
-    if version.is_err() {
+pub fn run(terms: &Terms, plan: &Plan, mut begins: impl FnMut(&About)) -> Result<Counts, String> {
+    if !callgrind::is_there() {
         return Err("valgrind is not installed: no instructions are counted".into());
     }
-    let mut counts = Counts::default();
+    let mut counts = Counts {
+        pages: plan.pages,
+        ..Counts::default()
+    };
     for about in all() {
         let is_null = about.name == name::NULL;
         if !is_null && !terms.takes_part(&about) {
             continue;
         }
         begins(&about);
-        for (index, work) in WORKS.into_iter().enumerate() {
-            if matches!(work, Work::Mixed(_)) && !about.runs {
-                continue;
-            }
-            match counted(program, index, about.name) {
+        for &task in plan.tasks.iter().filter(|task| task.suits(&about)) {
+            match counted(plan, task, about.name) {
                 Ok(found) => counts.add(about.name, found),
                 Err(why) => {
-                    let figure = work.figures()[0];
+                    let what = task.figure();
                     counts
                         .troubles
-                        .push(format!("{figure}, {}: {why}", about.name));
+                        .push(format!("{what}, {}: {why}", about.name));
                 }
             }
         }
@@ -151,70 +204,36 @@ impl Counts {
     }
 }
 
-/// Runs one contender at one work under callgrind.
-fn counted(program: &Path, work: usize, contender: &str) -> Result<Vec<(Figure, f64)>, String> {
-    let directory = Scratch::new()?;
-    let run = Command::new("valgrind")
-        .arg("--tool=callgrind")
-        .arg("--collect-atstart=no")
-        .arg(format!("--toggle-collect={COUNTED}"))
-        .arg(format!("--dump-after={COUNTED}"))
-        .arg(format!(
-            "--callgrind-out-file={}/out",
-            directory.0.display()
-        ))
-        .arg(program)
-        .args(["--counted-work", &work.to_string()])
-        .args(["--counted-contender", contender])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|why| why.to_string())?;
-    if !run.status.success() {
-        let told = String::from_utf8_lossy(&run.stderr);
-        let last = told.lines().rfind(|line| !line.starts_with("=="));
-        return Err(last.unwrap_or("it failed under valgrind").into());
-    }
-    let told = String::from_utf8_lossy(&run.stdout);
-    let operations = told.lines().filter_map(|line| line.parse::<u64>().ok());
-    let figures = WORKS[work].figures().into_iter();
-    let mut found = Vec::new();
-    for (part, (figure, operations)) in figures.zip(operations).enumerate() {
-        // A part for each time that the function was left, from 1.
-        let path = directory.0.join(format!("out.{}", part + 1));
-        let text = fs::read_to_string(&path).map_err(|why| format!("{}: {why}", path.display()))?;
-        let all = total(&text).ok_or("callgrind says no sum")?;
-        found.push((figure, all as f64 / operations.max(1) as f64));
-    }
-    Ok(found)
-}
-
-/// Returns the instructions in a file that callgrind wrote.
-fn total(text: &str) -> Option<u64> {
-    let sum = |line: &str| {
-        let line = line
-            .strip_prefix("summary: ")
-            .or(line.strip_prefix("totals: "))?;
-        line.split_whitespace().next()?.parse().ok()
-    };
-    text.lines().find_map(sum)
-}
-
-/// A directory that is gone afterwards.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self, String> {
-        let unique = format!("spanheap-bench-{}", std::process::id());
-        let path = std::env::temp_dir().join(unique);
-        fs::create_dir_all(&path).map_err(|why| format!("{}: {why}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What is left of it harms nobody.
-        let _ = fs::remove_dir_all(&self.0);
+/// Counts one task of one contender under callgrind.
+fn counted(plan: &Plan, task: Task, contender: &str) -> Result<Vec<(Figure, f64)>, String> {
+    let index = TASKS.iter().position(|&other| other == task);
+    let index = index.ok_or("there is no such task")?.to_string();
+    let pages = plan.pages.to_string();
+    let arguments = [
+        ["--counted-task", &index],
+        ["--counted-contender", contender],
+        ["--counted-pages", &pages],
+    ];
+    let arguments = arguments.as_flattened();
+    match task {
+        Task::Operations(work) => {
+            let counted = callgrind::run(&plan.program, arguments, COUNTED)?;
+            let operations = counted.said.iter().filter_map(|line| line.parse().ok());
+            let operations: Vec<u64> = operations.collect();
+            if counted.calls.len() <= operations.len() {
+                return Err("callgrind has not counted all of it".into());
+            }
+            let each = operations.iter().zip(counted.calls);
+            let each = each.map(|(&operations, all)| all as f64 / operations.max(1) as f64);
+            Ok(work.figures().into_iter().zip(each).collect())
+        }
+        Task::Holds(full) => {
+            let counted = callgrind::run(&plan.program, arguments, MARKED)?;
+            match counted.calls.into_iter().max() {
+                Some(longest) if longest > 0 => Ok(vec![(Figure::MixedHeld(full), longest as f64)]),
+                _ => Err("no lock was held".into()),
+            }
+        }
     }
 }
 
@@ -222,7 +241,8 @@ impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "Instructions of one operation, less the harness's; 1 GiB"
+            "Instructions of one operation, less the harness's, and of a lock's longest hold; {}",
+            Place::Range(self.pages)
         )?;
         for side in [false, true] {
             let columns: Vec<_> = all()
@@ -263,14 +283,6 @@ impl fmt::Display for Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_sum_of_a_callgrind_file_is_found() {
-        let text = "version: 1\nevents: Ir\nfn=(1) x\n3 4\nsummary: 1234\n";
-        assert_eq!(total(text), Some(1234));
-        assert_eq!(total("totals: 77\n"), Some(77));
-        assert_eq!(total("fn=(1)\n"), None);
-    }
 
     #[test]
     fn the_null_allocator_is_subtracted_from_all_others() {

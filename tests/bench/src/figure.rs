@@ -35,6 +35,8 @@ pub enum Figure {
     MixedWaste(Full),
     /// W4: wholly free huge pages that are left.
     MixedHuge(Full),
+    /// W4: the longest that a lock was held at once; in instructions only.
+    MixedHeld(Full),
     /// W5: huge runs over a fragmented range; free one, allocate one.
     Huge,
     /// W5: huge runs to be had, as a part of those that are free.
@@ -73,8 +75,6 @@ pub enum Figure {
     EventP9999,
     /// W8: the longest.
     EventMost,
-    /// W8: the longest time that a lock was held.
-    EventHeld,
 }
 
 /// What a figure counts.
@@ -100,9 +100,11 @@ impl Figure {
             Self::Fill | Self::RandomFree => "W2",
             Self::Random | Self::Lifo => "W3",
             Self::TurnedRandom | Self::TurnedLifo => "W3s",
-            Self::Mixed(_) | Self::MixedRefused(_) | Self::MixedWaste(_) | Self::MixedHuge(_) => {
-                "W4"
-            }
+            Self::Mixed(_)
+            | Self::MixedRefused(_)
+            | Self::MixedWaste(_)
+            | Self::MixedHuge(_)
+            | Self::MixedHeld(_) => "W4",
             Self::Huge | Self::HugeHad => "W5",
             Self::PairTwo | Self::RandomTwo | Self::Pass => "W6",
             Self::SetUp | Self::Zero | Self::Books | Self::BooksHalf => "W7",
@@ -115,8 +117,7 @@ impl Figure {
             | Self::EventP99
             | Self::EventP999
             | Self::EventP9999
-            | Self::EventMost
-            | Self::EventHeld => "W8",
+            | Self::EventMost => "W8",
         }
     }
 
@@ -160,14 +161,14 @@ impl Figure {
         matches!(self.unit(), Unit::Ns)
             && !matches!(
                 self,
-                Self::SetUp
+                Self::MixedHeld(_)
+                    | Self::SetUp
                     | Self::Zero
                     | Self::EventP50
                     | Self::EventP99
                     | Self::EventP999
                     | Self::EventP9999
                     | Self::EventMost
-                    | Self::EventHeld
             )
     }
 
@@ -199,6 +200,7 @@ impl fmt::Display for Figure {
             Self::MixedRefused(full) => return write!(f, "{work} {}%, refused", full.0),
             Self::MixedWaste(full) => return write!(f, "{work} {}%, lost by rounding", full.0),
             Self::MixedHuge(full) => return write!(f, "{work} {}%, free huge pages", full.0),
+            Self::MixedHeld(full) => return write!(f, "{work} {}%, longest lock held", full.0),
             Self::Huge => "512 aligned, a pair",
             Self::HugeHad => "free ones to be had",
             Self::PairTwo => "pair, two threads",
@@ -218,7 +220,6 @@ impl fmt::Display for Figure {
             Self::EventP999 => "p99.9",
             Self::EventP9999 => "p99.99",
             Self::EventMost => "longest",
-            Self::EventHeld => "longest lock held",
         };
         write!(f, "{work} {what}")
     }

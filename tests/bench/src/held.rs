@@ -1,35 +1,63 @@
-//! How long a lock is held: noted by whoever holds it, read after each operation.
+//! Where a lock is held, for whoever counts instructions from outside.
 //!
-//! Only while a pass asks for it, because to look at the clock takes as long as
-//! what the lock is held for.
+//! A clock would take longer to read than a lock is held, and would say how the
+//! machine fared meanwhile. So one function stands around each part that a lock
+//! covers, and callgrind counts each call of it by itself. It takes part only in
+//! a run that is counted: nothing is timed with it.
 
 use std::cell::Cell;
-use std::time::Instant;
+
+use spanheap::{Page, PageCount, PageRange};
+use spanheap_replay::adaptor::{Denied, PageRuns};
 
 std::thread_local! {
-    static LONGEST: Cell<Option<u32>> = const { Cell::new(None) };
+    static MARKS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Notes how long `critical` takes, if this thread was asked to.
+/// Does what a lock covers, marked if this thread was asked to.
 pub fn during<R>(critical: impl FnOnce() -> R) -> R {
-    let Some(longest) = LONGEST.get() else {
-        return critical();
-    };
-    let begin = Instant::now();
-    let done = critical();
-    let took = begin.elapsed().as_nanos().min(u128::from(u32::MAX)) as u32;
-    LONGEST.set(Some(longest.max(took)));
-    done
+    if MARKS.get() {
+        marked(critical)
+    } else {
+        critical()
+    }
 }
 
-/// Asks this thread to note it from now on, or no longer.
-pub fn watch(on: bool) {
-    LONGEST.set(on.then_some(0));
+/// Asks this thread to mark it from now on.
+pub fn mark() {
+    MARKS.set(true);
 }
 
-/// Returns the longest since the last call, in nanoseconds; 0 if there was none.
-pub fn take() -> u32 {
-    let longest = LONGEST.get();
-    LONGEST.set(longest.map(|_| 0));
-    longest.unwrap_or(0)
+/// Where a lock is held: callgrind is told this function's name.
+#[inline(never)]
+fn marked<R>(critical: impl FnOnce() -> R) -> R {
+    critical()
+}
+
+/// The name of that function, as callgrind is told it: without what it is called
+/// with, so that it stands for all of them.
+pub const MARKED: &str = "spanheap_bench::held::marked";
+
+/// An allocator whose every operation is one hold of its lock; each is marked.
+#[derive(Debug)]
+pub(crate) struct Throughout<R>(pub(crate) R);
+
+impl<R: PageRuns> PageRuns for Throughout<R> {
+    type Block = R::Block;
+
+    fn alloc(&mut self, pages: PageCount) -> Result<R::Block, Denied> {
+        marked(|| self.0.alloc(pages))
+    }
+
+    fn start(&self, block: R::Block) -> Page {
+        self.0.start(block)
+    }
+
+    fn free(&mut self, block: R::Block) -> Result<(), Denied> {
+        marked(|| self.0.free(block))
+    }
+
+    fn free_part(&mut self, block: R::Block, part: PageRange) -> Result<(), Denied> {
+        marked(|| self.0.free_part(block, part))
+    }
 }

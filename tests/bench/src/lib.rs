@@ -6,12 +6,14 @@
 //! asked to do; [`contest`] runs the rounds; [`results`] keeps what came of
 //! them, and makes medians and ratios within a round; [`targets`] says what
 //! should come of them; [`table`] and [`picture`] show it. [`count`] has
-//! instructions counted instead of time.
+//! instructions counted instead of time, by callgrind, and [`held`] says where a lock
+//! is held.
 //!
 //! No memory is behind the pages: what is measured is the choice of pages and
 //! the books about them.
 
 pub mod adaptor;
+mod callgrind;
 pub mod check;
 pub mod contest;
 pub mod count;

@@ -25,8 +25,8 @@ const INVALID: u8 = 2;
 fn main() -> ExitCode {
     memory::keep();
     let options = Options::parse();
-    let done = if let (Some(work), Some(who)) = (options.counted_work, &options.counted_contender) {
-        child(work, who).and_then(|counts| tell_parent(&counts))
+    let done = if let (Some(task), Some(who)) = (options.counted_task, &options.counted_contender) {
+        child(task, who, options.counted_pages).and_then(|counts| tell_parent(&counts))
     } else if options.instructions {
         instructions(&options)
     } else {
@@ -86,7 +86,7 @@ fn contest(options: &Options) -> Result<ExitCode, String> {
 /// Counts instructions.
 fn instructions(options: &Options) -> Result<ExitCode, String> {
     let program = env::current_exe().map_err(|why| why.to_string())?;
-    let counts = count::run(&options.terms(), &program, |about| {
+    let counts = count::run(&options.terms(), &options.plan(program)?, |about| {
         progress(&format!("counting {}", about.name));
     })?;
     if options.json {

@@ -9,6 +9,7 @@ use spanheap_replay::trace;
 
 use crate::adaptor::{Ground, all};
 use crate::contest::{Job, Terms};
+use crate::count::{Plan, TASKS, Task};
 use crate::meter::Effort;
 use crate::results::Place;
 use crate::work::Work;
@@ -86,17 +87,21 @@ pub struct Options {
     pub traces: Option<PathBuf>,
 
     /// Count instructions for W1 to W4 instead of time, by valgrind, in a range
-    /// of 1 GiB.
+    /// of 1 GiB; and those of the longest that a lock is held in W4.
     #[arg(long, conflicts_with_all = ["rounds", "ranges", "svg", "full"])]
     pub instructions: bool,
 
-    /// Do one work of the counted ones, for whoever counts from outside.
+    /// Do one task of the counted ones, for whoever counts from outside.
     #[arg(long, hide = true, requires = "counted_contender")]
-    pub counted_work: Option<usize>,
+    pub counted_task: Option<usize>,
 
     /// Who does it.
     #[arg(long, hide = true)]
     pub counted_contender: Option<String>,
+
+    /// In a range of how many pages.
+    #[arg(long, hide = true, default_value_t = COUNTED_PAGES)]
+    pub counted_pages: u32,
 
     /// Print one JSON object instead of tables.
     #[arg(long)]
@@ -120,6 +125,8 @@ fn contender(text: &str) -> Result<String, String> {
 const SPANS: u32 = 1 << 20;
 /// Ranges in which allocators are set up, in GiB.
 const SET_UP: [u32; 4] = [1, 16, 256, 1024];
+/// The range in which instructions are counted: 1 GiB.
+const COUNTED_PAGES: u32 = 1 << 18;
 /// How many pairs the works do that have no natural end.
 pub const PAIRS: u32 = 1 << 18;
 
@@ -193,6 +200,30 @@ impl Options {
             jobs.extend(self.recordings()?);
         }
         Ok(jobs)
+    }
+
+    /// Returns what is counted of `program`.
+    ///
+    /// # Errors
+    ///
+    /// If nothing of these works is, in words.
+    pub fn plan(&self, program: PathBuf) -> Result<Plan, String> {
+        let group = |task: &Task| match task {
+            Task::Operations(Work::Hot) => Group::W1,
+            Task::Operations(Work::Bulk) => Group::W2,
+            Task::Operations(Work::Half) => Group::W3,
+            Task::Operations(_) | Task::Holds(_) => Group::W4,
+        };
+        let mut tasks = TASKS.to_vec();
+        tasks.retain(|task| self.works.is_empty() || self.works.contains(&group(task)));
+        if tasks.is_empty() {
+            return Err("instructions are counted for W1 to W4 only".into());
+        }
+        Ok(Plan {
+            program,
+            tasks,
+            pages: COUNTED_PAGES,
+        })
     }
 
     fn timed_works(&self) -> Vec<Work> {

@@ -5,9 +5,11 @@
 
 use spanheap_replay::adaptor::PageRuns;
 
-use crate::adaptor::{Contender, Shareable};
+use crate::adaptor::{Contender, Holds, Shareable};
 use crate::check::{Checked, Claims};
 use crate::contest::Job;
+use crate::figure::Full;
+use crate::held::{self, Throughout};
 use crate::meter::{Meter, Stop};
 use crate::work::mixed::SEEDS;
 use crate::work::{Work, bulk, half, hot, huge, mixed, play, set_up, threads};
@@ -95,4 +97,19 @@ pub(crate) fn count<C: Contender>(job: &Job, work: Work, meter: &mut Meter) -> R
         least: None,
     };
     alone::<C>(run, meter)
+}
+
+/// Runs one contender at W4, with its lock marked wherever it is held.
+pub(crate) fn mark<C: Contender>(job: &Job, full: Full, meter: &mut Meter) -> Result<(), Stop> {
+    let (ground, pages) = (&job.ground, job.ground.pages());
+    let mut books = C::books(ground)?;
+    let mut runs = C::runs(&mut books, ground)?;
+    match C::ABOUT.holds {
+        Holds::Never => Ok(()),
+        Holds::Throughout => mixed::run(&mut Throughout(runs), pages, full, SEEDS[0], meter),
+        Holds::Within => {
+            held::mark();
+            mixed::run(&mut runs, pages, full, SEEDS[0], meter)
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use crate::adaptor::{About, Side, name};
-use crate::figure::{Figure, Unit};
+use crate::figure::Unit;
 use crate::results::{Cell, Results, Row, Trouble};
 
 /// How wide a row's title is.
@@ -52,11 +52,9 @@ impl Table<'_> {
         rows.sort_by_key(|row| row.figure);
         rows.retain(|row| {
             let mut cells = row.cells.iter().filter(|cell| belongs(&cell.about));
-            // Which only ours have is not a contest's, but to be seen.
-            row.figure == Figure::EventHeld
-                || cells.any(|cell| {
-                    cell.about.side == Side::Peer && (cell.median().is_some() || cell.is_late())
-                })
+            cells.any(|cell| {
+                cell.about.side == Side::Peer && (cell.median().is_some() || cell.is_late())
+            })
         });
         let columns: Vec<_> = crate::adaptor::all()
             .into_iter()

@@ -25,6 +25,7 @@
 #![no_main]
 
 mod balloon;
+mod scavenge;
 mod shared;
 mod tables;
 mod verbs;
@@ -108,6 +109,10 @@ extern "C" fn main() -> i32 {
     any(verbs::metadata as *const ());
     any(shared::heap as *const ());
     any(shared::made as *const ());
+    any(scavenge::values as *const ());
+    any(scavenge::page_heap as *const ());
+    any(scavenge::locked_heap as *const ());
+    any(scavenge::shared_heap as *const ());
     any(balloon::values as *const ());
     any(balloon::verbs::<balloon::Device> as *const ());
     any(balloon::verbs::<PciTransport> as *const ());

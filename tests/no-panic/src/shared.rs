@@ -54,7 +54,11 @@ pub fn heap(heap: &SharedHeap<'static, Anything, Cpus>, given: &Given) {
     let _ = any(SharedHeap::release(any(heap), any(given.budget)));
     let _ = any(SharedHeap::release_all(any(heap)));
     let _ = any(SharedHeap::release_inside(any(heap), any(given.budget)));
+    SharedHeap::gather(any(heap));
+    SharedHeap::set_limit(any(heap), any(given.address));
+    SharedHeap::tick(any(heap), any(0));
     let _ = any(SharedHeap::stats(any(heap)));
+    let _ = any(SharedHeap::treap_stats(any(heap)));
     let _ = any(SharedHeap::check(any(heap)));
     any(SharedHeap::backing(any(heap)));
     any(SharedHeap::cpu(any(heap)));

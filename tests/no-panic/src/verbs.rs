@@ -7,8 +7,8 @@ use core::fmt::{self, Write};
 
 use spanheap::region::MemoryMap;
 use spanheap::{
-    Budget, Class, Geometry, LockedHeap, Metadata, Page, PageCount, PageHeap, PageRange, Request,
-    Residency, Span, StaticMetadata, Stats, Window, metadata_size,
+    Budget, Class, Geometry, Hold, LockedHeap, Metadata, Page, PageCount, PageHeap, PageRange,
+    Request, Residency, Span, StaticMetadata, Stats, Window, metadata_size,
 };
 
 use crate::{Anything, any};
@@ -23,6 +23,7 @@ pub struct Given {
     span: Span,
     request: Request,
     budget: Budget,
+    hold: Hold,
     residency: Residency,
     window: Window,
     map: MemoryMap<'static>,
@@ -54,6 +55,8 @@ macro_rules! call_verbs {
 
         let _ = any($Heap::release(any($heap), any($given.budget)));
         let _ = any($Heap::release_all(any($heap)));
+        $Heap::tick(any($heap), any($given.pages).get());
+        $Heap::set_limit(any($heap), any($given.bytes));
         let _ = any($Heap::stats(any($heap)));
         let _ = any($Heap::check(any($heap)));
         any($Heap::backing(any($heap)));
@@ -90,6 +93,7 @@ pub fn metadata(memory: &'static StaticMetadata<64, 64>, window: &Window, given:
     any(memory.take());
     let (slots, grain) = (any(given.pages).get(), any(given.pages).get());
     any(metadata_size(window, slots, grain));
+    any(Hold::fixed(slots, grain));
 }
 
 /// The values that requests and answers are made of.
@@ -122,7 +126,9 @@ pub fn values(given: &Given, stats: &Stats) {
         .within(bytes()..bytes())
         .class(Class::Movable)
         .zeroed());
-    any(Budget::bytes(bytes()).calls(any(given.pages).get()));
+    any(Budget::bytes(bytes())
+        .calls(any(given.pages).get())
+        .held(any(given.hold)));
     let stats = any(stats);
     any((stats.resident(), stats.bytes(any(given.pages))));
     let _ = write!(Screen, "{stats}");

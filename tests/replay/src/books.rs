@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use spanheap::{
-    Backing, Geometry, MapEntry, Metadata, PageCount, PageRange, Refused, SharedMetadata, Slot,
-    Window, front_words, metadata_size,
+    Backing, Geometry, HugeAge, MapEntry, Metadata, PageCount, PageRange, Refused, SharedMetadata,
+    Slot, Window, front_words, metadata_size,
 };
 
 use crate::resident;
@@ -14,6 +14,7 @@ use crate::resident;
 pub struct Books {
     slots: Vec<Slot>,
     map: Vec<MapEntry>,
+    ages: Vec<HugeAge>,
     /// The front tier's, for a shared heap.
     front: Vec<AtomicU64>,
     cpus: usize,
@@ -29,6 +30,7 @@ impl Books {
         Some(Self {
             slots: resident::table(Slot::VACANT, size.slots),
             map: resident::table(MapEntry::EMPTY, size.map_entries),
+            ages: resident::table(HugeAge::UNKNOWN, size.ages),
             front: Vec::new(),
             cpus: 0,
             bytes: size.bytes,
@@ -51,10 +53,11 @@ impl Books {
     pub fn lend_shared(&mut self) -> SharedMetadata<'_> {
         self.slots.fill(Slot::VACANT);
         self.map.fill(MapEntry::EMPTY);
+        self.ages.fill(HugeAge::UNKNOWN);
         for word in &self.front {
             word.store(0, Ordering::Relaxed);
         }
-        let books = Metadata::new(&mut self.slots, &mut self.map);
+        let books = Metadata::new(&mut self.slots, &mut self.map).with_ages(&mut self.ages);
         SharedMetadata::new(books, &self.front, self.cpus)
     }
 
@@ -66,14 +69,15 @@ impl Books {
 
     /// Lends them to their first heap, as they were made.
     pub fn lend_new(&mut self) -> Metadata<'_> {
-        Metadata::new(&mut self.slots, &mut self.map)
+        Metadata::new(&mut self.slots, &mut self.map).with_ages(&mut self.ages)
     }
 
     /// Makes them ready for another heap, and lends them to it.
     pub fn lend(&mut self) -> Metadata<'_> {
         self.slots.fill(Slot::VACANT);
         self.map.fill(MapEntry::EMPTY);
-        Metadata::new(&mut self.slots, &mut self.map)
+        self.ages.fill(HugeAge::UNKNOWN);
+        Metadata::new(&mut self.slots, &mut self.map).with_ages(&mut self.ages)
     }
 }
 

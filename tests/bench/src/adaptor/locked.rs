@@ -8,7 +8,7 @@ use spanheap_replay::adaptor::{Denied, PageRuns};
 use spanheap_replay::trace::Class;
 use spin::Mutex;
 
-use super::{About, Contender, Ground, Shareable, Unable};
+use super::{About, Contender, Ground, Holds, Shareable, Unable};
 
 /// The contender `C` behind a lock.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ where
     const ABOUT: About = About {
         name: C::ABOUT.locked,
         shared: true,
+        holds: Holds::Throughout,
         ..C::ABOUT
     };
     type Books = C::Books;

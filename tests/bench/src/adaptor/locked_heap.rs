@@ -4,7 +4,7 @@ use spanheap::{LockedHeap, PageRange, Residency};
 use spanheap_replay::adaptor::{ByAddress, OverHeap, PageRuns};
 use spanheap_replay::books::{Books, Nothing};
 
-use super::{About, Contender, Ground, Shareable, Side, Unable, name, page_heap};
+use super::{About, Contender, Ground, Holds, Shareable, Side, Unable, name, page_heap};
 
 /// `LockedHeap`; a block is its first page and its length.
 #[derive(Debug)]
@@ -14,6 +14,9 @@ impl Contender for LockedHeapByAddress {
     const ABOUT: About = About {
         side: Side::Ours,
         shared: true,
+        // One hold for an operation, as long as nothing is to be committed; what is
+        // refused, after several, counts as one that took as long as all of them.
+        holds: Holds::Throughout,
         ..About::peer(name::LOCKED_HEAP, "")
     };
     type Books = Books;

@@ -86,6 +86,17 @@ pub enum Side {
     Floor,
 }
 
+/// When a contender that is shared holds a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// Never: it has none.
+    Never,
+    /// Throughout every operation.
+    Throughout,
+    /// As it says itself, by [`held::during`](crate::held::during).
+    Within,
+}
+
 /// What a contender is, and what it can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct About {
@@ -97,6 +108,8 @@ pub struct About {
     pub side: Side,
     /// Threads may share it.
     pub shared: bool,
+    /// When it holds a lock.
+    pub holds: Holds,
     /// It hands out more than one page at once.
     pub runs: bool,
     /// It can align.
@@ -118,6 +131,7 @@ impl About {
             locked,
             side: Side::Peer,
             shared: false,
+            holds: Holds::Never,
             runs: true,
             aligns: true,
             parts: true,

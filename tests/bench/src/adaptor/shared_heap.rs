@@ -13,7 +13,7 @@ use spanheap_replay::trace;
 
 use crate::held;
 
-use super::{About, Contender, Ground, Shareable, Side, Unable, name, page_heap};
+use super::{About, Contender, Ground, Holds, Shareable, Side, Unable, name, page_heap};
 
 /// The threads of a contest, and the one that runs it.
 const CPUS: usize = 4;
@@ -22,7 +22,7 @@ const CPUS: usize = 4;
 #[derive(Debug)]
 pub struct Shared;
 
-/// Threads as CPUs, which note how long they keep interrupts off: as long as the
+/// Threads as CPUs, which mark where they keep interrupts off: as long as the
 /// heap's lock is held.
 #[derive(Debug)]
 pub(super) struct Cpus;
@@ -44,6 +44,7 @@ impl Contender for Shared {
     const ABOUT: About = About {
         side: Side::Ours,
         shared: true,
+        holds: Holds::Within,
         ..About::peer(name::SHARED_HEAP, "")
     };
     type Books = (Books, Vec<AtomicU64>);

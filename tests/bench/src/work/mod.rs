@@ -87,7 +87,6 @@ impl Work {
                 Figure::EventP999,
                 Figure::EventP9999,
                 Figure::EventMost,
-                Figure::EventHeld,
             ],
         }
     }

@@ -17,7 +17,6 @@ use spanheap_replay::trace::{Op, Trace};
 use crate::adaptor::{Ground, Unable};
 use crate::check::Claims;
 use crate::figure::Figure;
-use crate::held;
 use crate::meter::{Meter, Paced, Stop, Until, finished, thread_ns};
 
 /// A trace, and the range that it is played in.
@@ -138,8 +137,6 @@ pub fn time<R: PageRuns>(trace: &Trace, runs: &mut R, meter: &mut Meter) -> Resu
 pub struct Least {
     /// What it took, in nanoseconds.
     pub took: Vec<u32>,
-    /// How long it held a lock at once.
-    pub held: Vec<u32>,
 }
 
 impl Least {
@@ -148,7 +145,6 @@ impl Least {
     pub fn of(operations: usize) -> Self {
         Self {
             took: resident::table(u32::MAX, operations),
-            held: resident::table(u32::MAX, operations),
         }
     }
 }
@@ -166,15 +162,12 @@ pub fn each<R: PageRuns>(
     meter: &Meter,
 ) -> Result<(), Stop> {
     let begin = thread_ns();
-    held::watch(true);
     let mut last = Instant::now();
     let (done, _) = play(trace, runs, meter.until(), |index| {
         let took = last.elapsed().as_nanos().min(u128::from(u32::MAX)) as u32;
         least.took[index] = least.took[index].min(took);
-        least.held[index] = least.held[index].min(held::take());
         last = Instant::now();
     });
-    held::watch(false);
     late(done, trace, thread_ns() - begin)
 }
 
@@ -211,8 +204,7 @@ pub fn check<R: PageRuns>(
     Ok(())
 }
 
-/// Returns the figures of the distribution of `least`, the operations' times, and
-/// the longest time that one held a lock, if one did.
+/// Returns the figures of the distribution of `least`, the operations' times.
 #[must_use]
 pub fn distribution(least: &Least) -> Vec<(Figure, f64)> {
     let mut sorted = least.took.clone();
@@ -222,16 +214,11 @@ pub fn distribution(least: &Least) -> Vec<(Figure, f64)> {
         let rank = (sorted.len() * part).div_ceil(of).max(1);
         f64::from(*sorted.get(rank - 1).unwrap_or(&0))
     };
-    let mut figures = vec![
+    vec![
         (Figure::EventP50, rank(1, 2)),
         (Figure::EventP99, rank(99, 100)),
         (Figure::EventP999, rank(999, 1000)),
         (Figure::EventP9999, rank(9999, 10_000)),
         (Figure::EventMost, rank(1, 1)),
-    ];
-    let held = least.held.iter().max().copied().unwrap_or(0);
-    if held > 0 {
-        figures.push((Figure::EventHeld, f64::from(held)));
-    }
-    figures
+    ]
 }

@@ -3,6 +3,7 @@
 
 mod check;
 mod common;
+mod count;
 mod program;
 mod rounds;
 mod shown;

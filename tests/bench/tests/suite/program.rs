@@ -35,6 +35,7 @@ fn what_does_not_exist_is_refused_with_code_2() {
         &["--works", "w9"],
         &["--ranges", "0"],
         &["--works", "w8", "--traces", "/no/such/directory"],
+        &["--works", "w7", "--instructions"],
         &["--works", "w1", "--svg", "/no/such/directory/picture.svg"],
     ] {
         let out = bench(arguments);

@@ -1,0 +1,124 @@
+//! What a scavenger is told: every number, its unit and its reason.
+
+/// What releasing memory and taking it back costs, in nanoseconds of a CPU.
+///
+/// For 2 MiB, whatever the heap's huge page is. The defaults are what a hosted
+/// backing over transparent huge pages costs, and a balloon over such memory about
+/// the same: to take memory back costs some fifty times what it costs to release it,
+/// because it is zeroed and mapped anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Costs {
+    /// To release 2 MiB.
+    pub release_ns: u64,
+    /// To take back 2 MiB, until it can be written to: the fault, the zeroing.
+    pub take_back_ns: u64,
+}
+
+impl Costs {
+    /// What was measured where the defaults were chosen.
+    pub const USUAL: Self = Self {
+        release_ns: 6_000,
+        take_back_ns: 350_000,
+    };
+}
+
+/// When, how much and at what cost a [`Scavenger`](super::Scavenger) gives memory
+/// back.
+///
+/// Start from a preset and change what you know better:
+///
+/// ```
+/// use spanheap::{Costs, Policy};
+///
+/// let policy = Policy {
+///     minimum: 64 << 20,
+///     costs: Costs { take_back_ns: 900_000, ..Costs::USUAL },
+///     ..Policy::BALANCED
+/// };
+/// # let _ = policy;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// What memory costs that is kept: nanoseconds of a CPU for one GiB and one
+    /// second. Together with what taking back costs it says how long a huge page is
+    /// held; see [`break_even_ns`](Self::break_even_ns).
+    pub price_ns: u64,
+    /// What releasing and taking back cost.
+    pub costs: Costs,
+    /// How much of one CPU all of it may cost, in millionths.
+    pub share: u32,
+    /// So many bytes of whole, idle huge pages stay, whatever happens but severe
+    /// pressure.
+    pub minimum: u64,
+    /// And so much of the peak of demand within the last deadline, in thousandths,
+    /// until the deadline.
+    pub headroom: u32,
+    /// What has been idle for so long goes, whatever it has cost so far, but for the
+    /// minimum; nanoseconds.
+    pub deadline_ns: u64,
+    /// Nothing goes that has not been idle for so long; nanoseconds. Also how often
+    /// a busy system is looked at.
+    pub young_ns: u64,
+    /// At most so many bytes go in one call of `poll`.
+    pub step: u64,
+    /// In at most so many calls of the backing.
+    pub calls: u32,
+}
+
+impl Policy {
+    /// Memory is scarce, and CPUs are not: it goes after a sixth of a second.
+    pub const EAGER: Self = Self {
+        price_ns: 600_000_000,
+        share: 50_000,
+        headroom: 0,
+        deadline_ns: 2_000_000_000,
+        young_ns: 20_000_000,
+        ..Self::BALANCED
+    };
+
+    /// What serves most.
+    pub const BALANCED: Self = Self {
+        price_ns: 100_000_000,
+        costs: Costs::USUAL,
+        share: 10_000,
+        minimum: 0,
+        headroom: 20,
+        deadline_ns: 10_000_000_000,
+        young_ns: 50_000_000,
+        step: 256 << 20,
+        calls: 8,
+    };
+
+    /// Memory is plenty: only what lies idle for long goes.
+    pub const KEEP: Self = Self {
+        price_ns: 10_000_000,
+        share: 2_000,
+        headroom: 100,
+        deadline_ns: 60_000_000_000,
+        ..Self::BALANCED
+    };
+
+    /// Returns for how long it costs less to keep a huge page than to release it and
+    /// take it back, in nanoseconds.
+    #[must_use]
+    pub const fn break_even_ns(&self) -> u64 {
+        let cost = self
+            .costs
+            .release_ns
+            .saturating_add(self.costs.take_back_ns) as u128;
+        let price = if self.price_ns == 0 { 1 } else { self.price_ns } as u128;
+        // 512 times 2 MiB are a GiB.
+        let held = cost * 512 * 1_000_000_000 / price;
+        if held > u64::MAX as u128 {
+            u64::MAX
+        } else {
+            held as u64
+        }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::BALANCED
+    }
+}

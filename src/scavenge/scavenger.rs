@@ -1,0 +1,304 @@
+//! The scavenger: what it knows from one call to the next, and its verbs.
+
+use super::clock::{Clock, ms, wrapping_ms};
+use super::heap::Reclaim;
+use super::peak::Peak;
+use super::policy::Policy;
+use super::purse::Purse;
+use crate::heap::{Budget, Release, ReleaseEnd, Stats};
+use crate::page::PageCount;
+use crate::span::Hold;
+
+/// Of a huge page of which nothing is known, the hold in thousandths of the one at
+/// which it breaks even: 1 / (e - 1).
+const UNKNOWN: u64 = 582;
+
+/// What costs are counted for.
+const UNIT: u64 = 2 << 20;
+
+/// The longest that nobody looks, nanoseconds: what becomes free meanwhile is taken
+/// to be free since then only.
+const LONGEST: u64 = 1_000_000_000;
+
+const NS_PER_MS: u64 = 1_000_000;
+
+/// How much the machine's owner wants memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pressure {
+    /// It would be of use: all whole huge pages go that are idle, but for the
+    /// minimum.
+    Moderate,
+    /// Somebody will fail without it: all that is idle goes, the minimum too, and
+    /// free pages inside of huge pages that are in use.
+    Severe,
+}
+
+/// Gives a heap's idle memory back at the right time; see [`Policy`].
+///
+/// For one heap, whose every call it is given. Times are nanoseconds on any clock
+/// of the caller's: one that stands still, jumps or goes backwards does no harm.
+///
+/// # Examples
+///
+/// ```
+/// # use spanheap::{Backing, Geometry, MapEntry, Metadata, Page, PageCount, PageHeap};
+/// # use spanheap::{PageRange, Policy, Refused, Residency, Scavenger, Slot, Window};
+/// # struct Nothing;
+/// # // SAFETY: these pages are numbers only; nobody touches memory.
+/// # unsafe impl Backing for Nothing {
+/// #     fn sys_used(&self, _: PageRange) -> Result<(), Refused> { Ok(()) }
+/// #     fn sys_unused(&self, ranges: &[PageRange]) -> usize { ranges.len() }
+/// #     fn zero(&self, _: PageRange) {}
+/// # }
+/// # let (mut slots, mut map) = ([Slot::VACANT; 16], [MapEntry::EMPTY; 64]);
+/// # let mut ages = [spanheap::HugeAge::UNKNOWN; 8];
+/// # let window = Window::new(Geometry::SMALL_PAGES, 0x20_0000, PageCount::new(4096))?;
+/// # let metadata = Metadata::new(&mut slots, &mut map).with_ages(&mut ages);
+/// # let mut heap = PageHeap::new(window, metadata, Nothing)?;
+/// # let all = PageRange::new(Page::new(0), PageCount::new(4096)).ok_or("no pages")?;
+/// # // SAFETY: as above.
+/// # unsafe { heap.add_region(all, Residency::Resident)? };
+/// let mut scavenger = Scavenger::new(Policy::BALANCED);
+/// let mut now = 0;
+/// while heap.stats().huge_resident > 0 {
+///     // In an idle loop, or from a timer that is set anew each time.
+///     now = scavenger.poll(&mut heap, now);
+/// }
+/// assert!(now <= Policy::BALANCED.deadline_ns * 9 / 8);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Scavenger {
+    policy: Policy,
+    clock: Clock,
+    purse: Purse,
+    peak: Peak,
+    /// Bytes that were released by this and not taken back since.
+    returned: u64,
+    /// What the heap said it had committed, in pages.
+    committed: u64,
+    /// How long the last call said to wait.
+    wait: u64,
+    /// What was in use then.
+    demand: PageCount,
+}
+
+impl Scavenger {
+    /// Makes a scavenger, for a heap that it has not seen yet.
+    #[must_use]
+    pub const fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            clock: Clock::new(),
+            purse: Purse::new(),
+            peak: Peak::new(),
+            returned: 0,
+            committed: 0,
+            wait: 0,
+            demand: PageCount::ZERO,
+        }
+    }
+
+    /// Returns the policy.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Changes the policy, from the next call on.
+    pub const fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
+    /// Releases what is due at `now`, and returns when to call again. To call
+    /// earlier does no harm, and to call later only holds memory for longer.
+    ///
+    /// Releases at most a [`step`](Policy::step), and reads one record for each huge
+    /// page that is idle and resident.
+    pub fn poll(&mut self, heap: &mut impl Reclaim, now: u64) -> u64 {
+        let stats = self.look(heap, now);
+        let policy = self.policy;
+        let ms_now = wrapping_ms(self.clock.passed());
+        let idle = idle_huge(&stats);
+
+        // What is overdue, whatever it costs.
+        let above_minimum = idle.saturating_sub(policy.minimum);
+        let hold = Hold::fixed(ms_now, ms(policy.deadline_ns));
+        let overdue = self.release(heap, above_minimum.min(policy.step), Some(hold));
+        let gone = stats.bytes(overdue.pages);
+
+        // What is due, as long as there is something to pay with.
+        let headroom = scale(self.peak.get(), policy.headroom.into(), 1000);
+        let above_headroom = idle
+            .saturating_sub(gone)
+            .saturating_sub(headroom.max(policy.minimum));
+        let affordable = scale(self.purse.left(), UNIT, policy.costs.release_ns);
+        let step = policy.step.saturating_sub(gone);
+        let bytes = above_headroom.min(affordable).min(step);
+        let due = (bytes > 0).then(|| {
+            let hold = self.hold(&stats, ms_now);
+            self.release(heap, bytes, Some(hold))
+        });
+
+        // The step is used up, and there is more.
+        let gone = gone + due.map_or(0, |due| stats.bytes(due.pages));
+        let ends = [Some(overdue.end), due.map(|due| due.end)];
+        let is_cut = gone > 0 && ends.contains(&Some(ReleaseEnd::Budget));
+        let held = ends.into_iter().flatten().filter_map(|end| match end {
+            ReleaseEnd::Held(ms) => Some(u64::from(ms).saturating_mul(NS_PER_MS)),
+            _ => None,
+        });
+        self.wait = if is_cut {
+            NS_PER_MS
+        } else {
+            let quiet = self.quiet(&stats, gone);
+            held.fold(quiet, u64::min).max(NS_PER_MS)
+        };
+        self.demand = stats.in_use;
+        heap.tick(wrapping_ms(self.clock.passed().wrapping_add(self.wait)));
+        now.saturating_add(self.wait)
+    }
+
+    /// Returns for how long nobody need look if nothing becomes due: twice as long
+    /// each time that nothing has changed.
+    fn quiet(&self, stats: &Stats, gone: u64) -> u64 {
+        let least = self.policy.young_ns.clamp(NS_PER_MS, LONGEST);
+        if gone > 0 || stats.in_use != self.demand {
+            least
+        } else {
+            self.wait.saturating_mul(2).clamp(least, LONGEST)
+        }
+    }
+
+    /// The system goes to sleep: all that is idle goes at once, but for the minimum,
+    /// and the past peak is forgotten.
+    pub fn idle(&mut self, heap: &mut impl Reclaim, now: u64) -> Release {
+        self.peak.forget();
+        heap.gather();
+        let stats = self.look(heap, now);
+        self.peak.forget();
+        let idle = stats.bytes(stats.idle) - stats.bytes(stats.released);
+        self.release(heap, idle.saturating_sub(self.policy.minimum), None)
+    }
+
+    /// The machine's owner wants memory.
+    pub fn pressure(&mut self, heap: &mut impl Reclaim, now: u64, level: Pressure) -> Release {
+        heap.gather();
+        let stats = self.look(heap, now);
+        let moderate = idle_huge(&stats).saturating_sub(self.policy.minimum);
+        match level {
+            Pressure::Moderate => {
+                let any = Hold::fixed(wrapping_ms(self.clock.passed()), 0);
+                self.release(heap, moderate, Some(any))
+            }
+            Pressure::Severe => self.reclaim_all(heap, u64::MAX, &stats),
+        }
+    }
+
+    /// The machine's owner wants so many bytes: what a balloon's target asks for.
+    /// Whole huge pages go first, the minimum and pages inside of huge pages that are
+    /// in use only if they must.
+    pub fn reclaim(&mut self, heap: &mut impl Reclaim, now: u64, bytes: u64) -> Release {
+        heap.gather();
+        let stats = self.look(heap, now);
+        self.reclaim_all(heap, bytes, &stats)
+    }
+
+    /// Sets the most bytes that may be resident, and releases what is idle beyond
+    /// it. What is in use stays, if that is more: then nothing more is committed
+    /// until it is less. `u64::MAX`: no limit.
+    pub fn set_limit(&mut self, heap: &mut impl Reclaim, now: u64, bytes: u64) -> Release {
+        heap.set_limit(bytes);
+        let stats = Reclaim::stats(heap);
+        let over = stats.bytes(stats.resident()).saturating_sub(bytes);
+        self.reclaim(heap, now, over)
+    }
+
+    fn reclaim_all(&mut self, heap: &mut impl Reclaim, bytes: u64, stats: &Stats) -> Release {
+        let mut done = self.release(heap, bytes, None);
+        let gone = stats.bytes(done.pages);
+        if gone < bytes && matches!(done.end, ReleaseEnd::Drained | ReleaseEnd::Budget) {
+            let inside = heap.release_inside(Budget::bytes(bytes - gone));
+            self.note_released(stats.bytes(inside.pages));
+            done = Release {
+                pages: PageCount::new(done.pages.get().saturating_add(inside.pages.get())),
+                calls: done.calls.saturating_add(inside.calls),
+                end: inside.end,
+            };
+        }
+        done
+    }
+
+    /// Lets time pass, pays for what was taken back, and notes the demand.
+    fn look(&mut self, heap: &mut impl Reclaim, now: u64) -> Stats {
+        let passed = self.clock.advance(now);
+        let stats = Reclaim::stats(heap);
+        let room = self.room(&stats);
+        self.purse.fill(passed, self.policy.share, room);
+        let pages = stats.used_pages.saturating_sub(self.committed);
+        self.committed = stats.used_pages;
+        let page_bytes = stats.geometry.page_bytes();
+        let taken_back = pages.saturating_mul(page_bytes).min(self.returned);
+        self.returned -= taken_back;
+        self.purse
+            .spend(scale(taken_back, self.policy.costs.take_back_ns, UNIT));
+        let demand = stats.bytes(stats.in_use);
+        let time = self.clock.passed();
+        self.peak.note(time, self.policy.deadline_ns, demand);
+        stats
+    }
+
+    /// Returns what it costs to drain the heap once and to take it all back.
+    fn room(&self, stats: &Stats) -> u64 {
+        let costs = self.policy.costs;
+        let each = costs.release_ns.saturating_add(costs.take_back_ns);
+        scale(stats.bytes(stats.sys), each, UNIT)
+    }
+
+    /// Returns for how long what is held, with what the purse holds.
+    fn hold(&self, stats: &Stats, now: u32) -> Hold {
+        let dear = self
+            .purse
+            .dear(self.policy.break_even_ns(), self.room(stats));
+        let young = self.policy.young_ns;
+        Hold {
+            now,
+            unknown: ms(scale(dear, UNKNOWN, 1000).max(young)),
+            break_even: ms(dear.max(young)),
+            young: ms(young),
+        }
+    }
+
+    /// Releases, and pays for it.
+    fn release(&mut self, heap: &mut impl Reclaim, bytes: u64, hold: Option<Hold>) -> Release {
+        let budget = match hold {
+            Some(hold) => Budget::bytes(bytes).calls(self.policy.calls).held(hold),
+            None => Budget::bytes(bytes),
+        };
+        let done = heap.release(budget);
+        let bytes = Reclaim::stats(heap).bytes(done.pages);
+        self.note_released(bytes);
+        done
+    }
+
+    fn note_released(&mut self, bytes: u64) {
+        self.returned = self.returned.saturating_add(bytes);
+        self.purse
+            .spend(scale(bytes, self.policy.costs.release_ns, UNIT));
+    }
+}
+
+/// Returns the bytes in whole huge pages that are idle and resident; all idle and
+/// resident bytes, if there are no huge pages.
+fn idle_huge(stats: &Stats) -> u64 {
+    match stats.geometry.huge_pages() {
+        Some(pages) => u64::from(stats.huge_resident) * stats.bytes(pages),
+        None => stats.bytes(stats.idle) - stats.bytes(stats.released),
+    }
+}
+
+/// Returns `of` times `by` through `through`, which is not zero.
+fn scale(of: u64, by: u64, through: u64) -> u64 {
+    let scaled = u128::from(of) * u128::from(by) / u128::from(through.max(1));
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}

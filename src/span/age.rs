@@ -1,0 +1,244 @@
+//! How long huge pages have been idle, and how long they stayed away before.
+//!
+//! One record for each huge page of the window. When its last page becomes free,
+//! it is stamped; when it was released and is taken back, the time between is
+//! kept, since that is the best guess of how long it will stay idle the next time.
+//! Nothing is learnt from a huge page that was not released, so that handing out
+//! resident pages costs nothing.
+//!
+//! Times are milliseconds on a clock of the caller's, which wrap after 49 days.
+//! A stamp is the end of the interval in which the page became free (the next
+//! call of the scavenger), so that nothing is thought older than it is.
+
+use crate::page::{Geometry, Window};
+
+/// What is known of one huge page. All zeroes: nothing.
+///
+/// Opaque outside of the crate; public so that a caller can hand memory over.
+#[derive(Clone, Copy, Debug)]
+pub struct HugeAge {
+    /// When its last page became free.
+    since: u32,
+    /// How long it was idle before it was last taken back, at least 1; 0: it never
+    /// was.
+    away: u32,
+    /// Whether it was released since it became free.
+    released: bool,
+}
+
+const _: () = assert!(size_of::<HugeAge>() == 12);
+
+impl HugeAge {
+    /// A huge page of which nothing is known.
+    pub const UNKNOWN: Self = Self {
+        since: 0,
+        away: 0,
+        released: false,
+    };
+}
+
+/// For how long huge pages are held before they are given back, in milliseconds.
+///
+/// See [`Scavenger`](crate::Scavenger), which chooses these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The time now, on the clock of [`PageHeap::tick`](crate::PageHeap::tick).
+    pub now: u32,
+    /// One that was never taken back is held for so long.
+    pub unknown: u32,
+    /// One that was taken back within so long is held for so long.
+    pub break_even: u32,
+    /// One that stayed away for longer is held for so long.
+    pub young: u32,
+}
+
+impl Hold {
+    /// Holds every huge page for `ms` milliseconds.
+    #[must_use]
+    pub const fn fixed(now: u32, ms: u32) -> Self {
+        Self {
+            now,
+            unknown: ms,
+            break_even: ms,
+            young: ms,
+        }
+    }
+}
+
+/// The records of a heap's huge pages.
+#[derive(Debug)]
+pub(crate) struct Ages<'m> {
+    ages: &'m mut [HugeAge],
+    /// The power of two that a huge page is in pages.
+    shift: u32,
+    /// What is free from now on is stamped with this.
+    stamp: u32,
+}
+
+impl<'m> Ages<'m> {
+    /// Keeps no records.
+    pub(crate) const fn none() -> Self {
+        Self {
+            ages: &mut [],
+            shift: 0,
+            stamp: 0,
+        }
+    }
+
+    /// Keeps records in `ages`. Those of huge pages for which there is none are not
+    /// kept.
+    pub(crate) fn new(ages: &'m mut [HugeAge], geometry: Geometry) -> Self {
+        match geometry.huge_pages() {
+            Some(pages) => Self {
+                ages,
+                shift: pages.get().trailing_zeros(),
+                stamp: 0,
+            },
+            None => Self::none(),
+        }
+    }
+
+    /// Sets the stamp.
+    pub(crate) const fn tick(&mut self, stamp: u32) {
+        self.stamp = stamp;
+    }
+
+    /// Notes that the huge pages that `start..end`, in pages, touches are free as
+    /// a whole, and were not before.
+    #[inline]
+    pub(crate) fn note_idle(&mut self, start: u32, end: u32) {
+        let stamp = self.stamp;
+        for age in self.touched(start, end) {
+            age.since = stamp;
+            age.released = false;
+        }
+    }
+
+    /// Notes that these whole huge pages are released.
+    pub(crate) fn note_released(&mut self, start: u32, end: u32) {
+        for age in self.touched(start, end) {
+            age.released = true;
+        }
+    }
+
+    /// Notes that pages were taken back that had been released.
+    pub(crate) fn note_taken_back(&mut self, start: u32, end: u32) {
+        let stamp = self.stamp;
+        for age in self.touched(start, end) {
+            if age.released {
+                age.released = false;
+                age.away = elapsed(age.since, stamp).max(1);
+            }
+        }
+    }
+
+    /// Returns how long the huge page that holds `page` must still be held: 0 if
+    /// not at all.
+    #[inline]
+    pub(crate) fn left(&self, page: u32, hold: &Hold) -> u32 {
+        let Some(age) = self.ages.get((page >> self.shift) as usize) else {
+            return 0;
+        };
+        let held = match age.away {
+            0 => hold.unknown,
+            away if away < hold.break_even => hold.break_even,
+            _ => hold.young,
+        };
+        held.saturating_sub(elapsed(age.since, hold.now))
+    }
+
+    fn touched(&mut self, start: u32, end: u32) -> &mut [HugeAge] {
+        let (first, last) = (start >> self.shift, end.saturating_sub(1) >> self.shift);
+        let end = (last as usize + 1).min(self.ages.len());
+        self.ages.get_mut(first as usize..end).unwrap_or(&mut [])
+    }
+}
+
+/// Returns the time from `since` to `now`; none if `now` is earlier, which is
+/// less than half of the clock ago.
+#[inline]
+const fn elapsed(since: u32, now: u32) -> u32 {
+    let passed = now.wrapping_sub(since);
+    if passed > u32::MAX / 2 { 0 } else { passed }
+}
+
+/// Returns how many records a heap over `window` keeps.
+pub(super) const fn entries(window: &Window) -> usize {
+    match window.geometry().huge_pages() {
+        Some(pages) => window.pages().get().div_ceil(pages.get()) as usize,
+        None => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOLD: Hold = Hold {
+        now: 0,
+        unknown: 50,
+        break_even: 100,
+        young: 10,
+    };
+
+    fn at(now: u32) -> Hold {
+        Hold { now, ..HOLD }
+    }
+
+    fn ages(records: &mut [HugeAge]) -> Ages<'_> {
+        Ages::new(records, Geometry::SMALL_PAGES)
+    }
+
+    #[test]
+    fn what_was_taken_back_soon_is_held_for_longer_and_what_was_late_for_less() {
+        let mut records = [HugeAge::UNKNOWN; 2];
+        let mut ages = ages(&mut records);
+        ages.tick(1000);
+        ages.note_idle(511, 512);
+        assert_eq!(ages.left(0, &at(1000)), 50, "nothing is known");
+        for (away, held) in [(99, 100), (100, 10), (5000, 10), (0, 100)] {
+            ages.note_released(0, 512);
+            ages.tick(1000 + away);
+            ages.note_taken_back(3, 4);
+            ages.tick(1000);
+            ages.note_idle(0, 1);
+            assert_eq!(ages.left(0, &at(1000)), held, "away for {away} ms");
+            assert_eq!(ages.left(511, &at(1000 + held)), 0);
+        }
+        assert_eq!(ages.left(512, &at(1000)), 0, "the other one is as it was");
+    }
+
+    #[test]
+    fn only_the_first_page_that_comes_back_says_how_long_it_was_away() {
+        let mut records = [HugeAge::UNKNOWN; 1];
+        let mut ages = ages(&mut records);
+        ages.note_released(0, 512);
+        ages.tick(99);
+        ages.note_taken_back(0, 1);
+        ages.tick(7000);
+        ages.note_taken_back(1, 2);
+        ages.note_idle(0, 1);
+        assert_eq!(ages.left(0, &at(7000)), 100);
+    }
+
+    #[test]
+    fn the_clock_may_wrap_and_may_go_backwards() {
+        let mut records = [HugeAge::UNKNOWN; 1];
+        let mut ages = ages(&mut records);
+        ages.tick(u32::MAX - 9);
+        ages.note_idle(0, 512);
+        assert_eq!(ages.left(0, &at(10)), 30);
+        assert_eq!(ages.left(0, &at(u32::MAX - 19)), 50, "before it was freed");
+    }
+
+    #[test]
+    fn huge_pages_without_a_record_are_never_held() {
+        let mut records = [HugeAge::UNKNOWN; 1];
+        let mut ages = ages(&mut records);
+        ages.tick(5);
+        ages.note_idle(0, 1 << 20);
+        assert_eq!(ages.left(0, &at(5)), 50);
+        assert_eq!(ages.left(512, &at(5)), 0);
+        assert_eq!(Ages::none().left(7, &at(5)), 0);
+    }
+}
