@@ -39,6 +39,17 @@ impl Axis {
         Self::Decades(from, (most.log10().ceil() as i32).max(from + 1))
     }
 
+    /// Returns decades for values that span several, and a linear axis for others.
+    pub(super) fn wide(values: impl Iterator<Item = f64> + Clone) -> Self {
+        let most = values.clone().fold(0.0, f64::max);
+        let some = values.clone().filter(|&value| value > 0.0);
+        let least = some.fold(f64::INFINITY, f64::min);
+        if most > 10.0 * least {
+            return Self::decades(values);
+        }
+        Self::Linear(if most > 0.0 { most * 1.05 } else { 1.0 })
+    }
+
     /// Returns where a value lies, from 0 to 1 of `length` pixels.
     fn part(self, value: f64, length: f64) -> f64 {
         match self {

@@ -2,7 +2,7 @@
 //!
 //! The best is at the lower left. The line is what the fixed delays leave for
 //! each CPU time: whatever lies below it beats them all. CPU time is logarithmic,
-//! with a place for none at all.
+//! with a place for none at all, if there is more than one decade of it.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -73,7 +73,7 @@ fn draw(area: &Area<'_>, what: &Costs<'_>) -> Result<(), DrawError> {
     let costs = what.points.iter().map(|&(.., cpu_ms, _)| cpu_ms);
     let highest = what.points.iter().map(|&(.., above)| above);
     let highest = highest.fold(0.0, f64::max);
-    let x = Axis::decades(costs);
+    let x = Axis::wide(costs);
     let chart = Chart {
         area,
         x,
@@ -87,16 +87,22 @@ fn draw(area: &Area<'_>, what: &Costs<'_>) -> Result<(), DrawError> {
     })?;
     chart.line(family(what, x), FAINT, 2, None)?;
     let mut entries = vec![(Key::Line(FAINT), "fixed delays")];
+    let mut labels: Vec<(i32, i32)> = Vec::new();
     for &(name, mark, cpu_ms, above) in what.points {
         let at = chart.at((cpu_ms, above));
         let (colour, ..) = style(mark);
         if mark == Mark::Fixed {
             whole(area.draw(&Circle::new(at, 4, FAINT.filled())))?;
-            let label = text(LABEL, FAINT, HPos::Left, VPos::Bottom);
-            let name = name.trim_start_matches("after ");
-            // Inside of the frame.
-            let x = (at.0 + 7).min(X.end - 60);
-            area.draw_text(name, &label, (x, at.1 - 5))?;
+            // Inside of the frame, and beside no other.
+            let place = ((at.0 + 7).min(X.end - 60), at.1 - 5);
+            let near = |other: &(i32, i32)| {
+                (place.0 - other.0).abs() < 62 && (place.1 - other.1).abs() < LABEL as i32
+            };
+            if !labels.iter().any(near) {
+                let label = text(LABEL, FAINT, HPos::Left, VPos::Bottom);
+                area.draw_text(name.trim_start_matches("after "), &label, place)?;
+                labels.push(place);
+            }
             continue;
         }
         let radius = match mark {
@@ -120,14 +126,16 @@ fn family(what: &Costs<'_>, x: Axis) -> Vec<(f64, f64)> {
         .filter(|(_, mark, ..)| *mark == Mark::Fixed);
     let most = fixed.clone().map(|&(.., cpu_ms, _)| cpu_ms);
     let most = most.fold(0.0, f64::max);
-    let Axis::Decades(from, to) = x else {
-        return Vec::new();
+    let mut costs: Vec<_> = match x {
+        Axis::Linear(_) => Vec::new(),
+        Axis::Decades(from, to) => {
+            let steps = (0..=STEPS).map(|index| {
+                let part = f64::from(index) / f64::from(STEPS);
+                10_f64.powf(f64::from(from) + f64::from(to - from) * part)
+            });
+            steps.collect()
+        }
     };
-    let steps = (0..=STEPS).map(|index| {
-        let power = f64::from(from) + f64::from(to - from) * f64::from(index) / f64::from(STEPS);
-        10_f64.powf(power)
-    });
-    let mut costs: Vec<_> = steps.collect();
     costs.extend(fixed.map(|&(.., cpu_ms, _)| cpu_ms));
     costs.push(0.0);
     costs.retain(|&cost| cost <= most);

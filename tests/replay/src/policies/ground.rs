@@ -5,18 +5,18 @@
 
 use clap::ValueEnum;
 use spanheap::{
-    Backing, Budget, Cpu, Geometry, Page, PageCount, PageHeap, PageRange, Release, ReleaseEnd,
+    Backing, Budget, Cpu, Geometry, Page, PageCount, PageHeap, PageRange, Reclaim, Release,
     Residency, SharedHeap, Stats, Window,
 };
 use spanheap_hosted::Threads;
 
 use super::account::{FRAME_BYTES, HUGE_BYTES};
 use super::load::Load;
-use super::play::{Outcome, cpus, play};
-use super::policy::{Kind, Reclaim};
+use super::play::{Outcome, Subject, cpus, play};
+use super::policy::Kind;
 use super::priced::Priced;
 use super::prices::Prices;
-use crate::adaptor::{ByHandle, Heap, OverHeap};
+use crate::adaptor::{ByHandle, OverHeap};
 use crate::books::{self, Books};
 use crate::error::Error;
 
@@ -30,36 +30,33 @@ pub enum Driven {
     Shared,
 }
 
-impl<B: Backing, C: Cpu> Reclaim for &SharedHeap<'_, B, C> {
-    fn release(&mut self, budget: Budget) -> Release {
-        SharedHeap::release(self, budget)
-    }
-
-    fn release_inside(&mut self, budget: Budget) -> Release {
-        SharedHeap::release_inside(self, budget)
-    }
-
-    fn stats(&self) -> Stats {
+impl<B: Backing, C: Cpu> Subject for &SharedHeap<'_, B, C> {
+    fn count(&self) -> Stats {
         SharedHeap::stats(self)
     }
 }
 
-impl<H: Heap> Reclaim for ByHandle<H> {
+impl<B: Backing> Subject for ByHandle<PageHeap<'_, B>> {
+    fn count(&self) -> Stats {
+        self.heap().stats()
+    }
+}
+
+impl<B: Backing> Reclaim for ByHandle<PageHeap<'_, B>> {
+    fn stats(&self) -> Stats {
+        self.heap().stats()
+    }
+
+    fn tick(&mut self, ms: u32) {
+        self.heap_mut().tick(ms);
+    }
+
     fn release(&mut self, budget: Budget) -> Release {
         self.heap_mut().release(budget)
     }
 
-    fn release_inside(&mut self, _: Budget) -> Release {
-        // It keeps nothing apart: all that is idle is released alike.
-        Release {
-            pages: PageCount::ZERO,
-            calls: 0,
-            end: ReleaseEnd::Drained,
-        }
-    }
-
-    fn stats(&self) -> Stats {
-        self.heap().stats()
+    fn set_limit(&mut self, bytes: u64) {
+        self.heap_mut().set_limit(bytes);
     }
 }
 
@@ -118,7 +115,7 @@ impl Ground {
         kind: Kind,
     ) -> Result<Outcome, Error> {
         let priced = Priced::new(prices, self.geometry, self.range.count());
-        let mut policy = kind.policy();
+        let mut policy = kind.policy(prices);
         let too_large = || Error::Window {
             pages: u64::from(self.range.count().get()),
         };

@@ -4,21 +4,29 @@
 //! the load's operations, and takes none. What it costs is charged by the backing
 //! ([`Priced`]) and counted beside. When the load ends, every block that still
 //! lives is freed, and then time goes on with polls alone, until whatever is a
-//! whole free huge page was given back, or for a minute.
+//! whole free huge page was given back, or for two
+//! minutes.
 
-use spanheap::{Budget, PageCount, PageRange};
+use spanheap::{Budget, PageCount, PageRange, Reclaim, Stats};
 use spanheap_hosted::Threads;
 
 use super::account::{Charges, HUGE_BYTES};
 use super::load::{Load, Phase};
-use super::policy::{MS, Policy, Reclaim, Scene, Since};
+use super::policy::{MS, Policy, Scene, Since};
 use super::priced::Priced;
 use crate::adaptor::PageRuns;
 use crate::history::{History, Sample};
 use crate::trace::{Op, Remains, Seat, Trace};
 
 /// How long it is waited for a policy to give back what is left, in milliseconds.
-pub const WAIT_MS: u64 = 60_000;
+pub const WAIT_MS: u64 = 120_000;
+
+/// A heap that loads are played on.
+pub trait Subject: PageRuns + Reclaim {
+    /// Returns the heap's counters, with all that its upper tiers hold counted
+    /// as what it is.
+    fn count(&self) -> Stats;
+}
 
 /// What came of a load under a policy.
 #[derive(Debug)]
@@ -51,12 +59,7 @@ pub struct Outcome {
 
 /// Plays `load` on the heap behind `runs`, which is new and stands on `priced`.
 #[must_use]
-pub fn play<R: PageRuns + Reclaim>(
-    load: &Load,
-    runs: R,
-    priced: &Priced,
-    policy: &mut dyn Policy,
-) -> Outcome {
+pub fn play<R: Subject>(load: &Load, runs: R, priced: &Priced, policy: &mut dyn Policy) -> Outcome {
     let trace = &load.trace;
     let end_ms = end_of(trace);
     let mut player = Player {
@@ -135,7 +138,7 @@ struct Player<'p, R: PageRuns> {
     outcome: Outcome,
 }
 
-impl<R: PageRuns + Reclaim> Player<'_, R> {
+impl<R: Subject> Player<'_, R> {
     fn act_as(&mut self, cpu: u32) {
         Threads::act_as((cpu % MOST_CPUS) as usize);
         self.runs.run_on(cpu);
@@ -322,7 +325,7 @@ impl<R: PageRuns + Reclaim> Player<'_, R> {
     fn finish(mut self) -> Outcome {
         self.outcome.charges_after = self.priced.charges();
         self.outcome.left_bytes = self.priced.resident_bytes();
-        let stats = self.runs.stats();
+        let stats = self.runs.count();
         let differs = stats.bytes(stats.resident()) != self.priced.resident_bytes();
         self.outcome.wrong = self.priced.wrong() + u64::from(differs);
         self.act_as(0);

@@ -58,7 +58,7 @@ pub struct PolicyReport {
     /// Both.
     pub cpu_ms: f64,
     /// How long after the load's end all whole free huge pages were gone, but for
-    /// what the policy keeps; `null`: not within a minute.
+    /// what the policy keeps; `null`: not within two minutes.
     pub drain_ms: Option<u64>,
     /// CPU time after the load's end.
     pub drain_cpu_ms: f64,

@@ -146,7 +146,7 @@ impl fmt::Display for Row<'_> {
         let drained = policy
             .drain_ms
             .map(|ms| format!("{:.2}", ms as f64 / 1000.0));
-        let drained = drained.unwrap_or_else(|| "> 60".into());
+        let drained = drained.unwrap_or_else(|| "> 120".into());
         write!(
             f,
             "  {:<15} {:>9.3} {:>9.1} {:>9.1} {:>9.1} {:>6} {:>7} {:>9.1} {:>8.2} {:>8.2} {:>8.1} {:>7}",

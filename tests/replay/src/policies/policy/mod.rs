@@ -10,10 +10,14 @@ mod fixed;
 mod go;
 mod linux;
 mod never;
+mod ours;
 
-use spanheap::{Budget, Release, Stats};
+use spanheap::{Costs, Reclaim};
 
 use super::priced::Priced;
+use super::prices::Prices;
+
+pub use ours::Preset;
 
 /// A millisecond in nanoseconds: traces' time is no finer.
 pub const MS: u64 = 1_000_000;
@@ -28,19 +32,6 @@ pub trait Policy {
     fn floor_bytes(&self) -> u64 {
         0
     }
-}
-
-/// What a heap lets a policy do.
-pub trait Reclaim {
-    /// Releases idle memory, whole huge pages first.
-    fn release(&mut self, budget: Budget) -> Release;
-
-    /// Releases idle pages of huge pages that are in part in use, where the heap
-    /// keeps these apart.
-    fn release_inside(&mut self, budget: Budget) -> Release;
-
-    /// Returns the heap's counters.
-    fn stats(&self) -> Stats;
 }
 
 /// What a policy sees and may use.
@@ -112,6 +103,8 @@ pub enum Kind {
     Decay,
     /// Linux's free page reporting.
     Linux,
+    /// The project's own.
+    Ours(Preset),
 }
 
 /// How many fixed delays there are.
@@ -131,6 +124,7 @@ impl Kind {
         let mut all = vec![Self::Never, Self::Always];
         all.extend(fixed);
         all.extend([Self::Go, Self::Decay, Self::Linux]);
+        all.extend(Preset::ALL.map(Self::Ours));
         all
     }
 
@@ -145,6 +139,7 @@ impl Kind {
             Self::Go => "Go 1.13".into(),
             Self::Decay => "decay 10 s".into(),
             Self::Linux => "page reporting".into(),
+            Self::Ours(preset) => preset.name().into(),
         }
     }
 
@@ -157,12 +152,12 @@ impl Kind {
     /// Returns whether it is the project's own.
     #[must_use]
     pub const fn is_ours(self) -> bool {
-        false
+        matches!(self, Self::Ours(_))
     }
 
-    /// Makes the policy.
+    /// Makes the policy, which may know what things cost.
     #[must_use]
-    pub fn policy(self) -> Box<dyn Policy> {
+    pub fn policy(self, prices: Prices) -> Box<dyn Policy> {
         match self {
             Self::Never => Box::new(never::Never),
             Self::Always => Box::new(always::Always),
@@ -170,6 +165,13 @@ impl Kind {
             Self::Go => Box::new(go::Go::default()),
             Self::Decay => Box::new(decay::Decay::default()),
             Self::Linux => Box::new(linux::Linux::default()),
+            Self::Ours(preset) => {
+                let costs = Costs {
+                    release_ns: prices.release_huge_ns,
+                    take_back_ns: prices.take_huge_ns,
+                };
+                Box::new(ours::Ours::new(preset, costs))
+            }
         }
     }
 }
