@@ -15,9 +15,6 @@ use crate::trace::TraceError;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Neither a trace nor a command.
-    #[error("a trace, TRACE.pagetrace.gz, or a command is needed")]
-    NoTrace,
     /// The trace file could not be opened.
     #[error("{path:?} cannot be opened: {error}")]
     Open {

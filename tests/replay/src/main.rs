@@ -7,7 +7,6 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use serde::Serialize;
 use spanheap_replay::policies::{calibrate, run_policies};
 use spanheap_replay::{Command, CommandLine, Error, run};
@@ -18,7 +17,7 @@ const WRONG: u8 = 1;
 const INVALID: u8 = 2;
 
 fn main() -> ExitCode {
-    let asked = match CommandLine::try_parse() {
+    let asked = match CommandLine::read(std::env::args_os()) {
         Ok(asked) => asked,
         Err(told) if !told.use_stderr() => {
             // Help or version.
@@ -38,22 +37,21 @@ fn main() -> ExitCode {
 
 /// Does what is asked and prints what came of it; says whether all was well.
 fn answer(asked: &CommandLine) -> Result<bool, Error> {
-    match (&asked.command, &asked.replay) {
-        (Some(Command::Policies(options)), _) => {
-            let report = run_policies(options)?;
-            tell(&report, options.json)?;
-            Ok(report.is_good())
-        }
-        (Some(Command::Calibrate(options)), _) => {
-            tell(&calibrate(options)?, options.json)?;
-            Ok(true)
-        }
-        (None, Some(options)) => {
+    match asked {
+        CommandLine::Replay(options) => {
             let report = run(options)?;
             tell(&report, options.json)?;
             Ok(report.is_good())
         }
-        (None, None) => Err(Error::NoTrace),
+        CommandLine::Command(Command::Policies(options)) => {
+            let report = run_policies(options)?;
+            tell(&report, options.json)?;
+            Ok(report.is_good())
+        }
+        CommandLine::Command(Command::Calibrate(options)) => {
+            tell(&calibrate(options)?, options.json)?;
+            Ok(true)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Parser, ValueEnum};
 
 /// Which heap is replayed against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -37,7 +37,8 @@ pub enum Peer {
 /// Then the heap's operations are timed without memory, in interleaved rounds.
 /// Exit code 0: all is well; 1: the heap refused something or lost a page;
 /// 2: the trace or an option is not valid, or an output cannot be written.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Parser)]
+#[command(name = "replay", version, after_help = crate::command::COMMANDS)]
 pub struct Options {
     /// The trace, a .pagetrace.gz file.
     #[arg(value_name = "TRACE.pagetrace.gz")]
@@ -101,5 +102,16 @@ fn grain(text: &str) -> Result<u32, String> {
     match text.parse::<u32>() {
         Ok(grain) if grain <= 64 && grain.is_power_of_two() => Ok(grain),
         _ => Err("a power of two from 1 to 64 is needed".into()),
+    }
+}
+
+impl Options {
+    /// Reads the options from the command line.
+    ///
+    /// # Errors
+    ///
+    /// What clap says, help and version included.
+    pub fn from_command_line() -> Result<Self, clap::Error> {
+        Self::try_parse()
     }
 }

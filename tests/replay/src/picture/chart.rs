@@ -13,7 +13,7 @@ use super::scale::{number, step};
 use super::{Area, DrawError, GRID, INK, LEFT, TEXT, text, whole};
 
 /// The plotting area, in pixels.
-pub(super) const X: Range<i32> = 104..1250;
+pub(super) const X: Range<i32> = 104..1240;
 /// How wide the place for nothing is, in pixels.
 const NOTHING: f64 = 50.0;
 

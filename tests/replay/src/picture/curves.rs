@@ -84,7 +84,12 @@ fn draw(area: &Area<'_>, what: &Curves<'_>) -> Result<(), DrawError> {
             let memory = value(sample) as f64 / unit.bytes as f64;
             (seconds(sample.at_ms), memory)
         };
-        within.map(point).collect()
+        let mut points: Vec<_> = within.map(point).collect();
+        // Nothing has changed since the last.
+        if let Some(&(_, memory)) = points.last() {
+            points.push((seconds(what.to_ms), memory));
+        }
+        points
     };
     heading(area, what.title, what.below)?;
     if let Some(first) = what.curves.first() {

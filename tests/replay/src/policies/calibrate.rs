@@ -1,15 +1,16 @@
 //! What it costs to give memory back and to take it back, on this machine.
 //!
-//! Measured on the hosted backing, as a heap uses it. Huge pages: a region that
-//! the kernel may back with them, released whole, 32 to a call, and touched
-//! again. Pages of 4 KiB: a region that it may not, of which every second page is
-//! released, so that no two are one range. Both are touched page by page, one
+//! Measured on the hosted backing, as a heap uses it. Huge pages: half a GiB that
+//! the kernel may back with them, released whole, 32 to a call, and touched again:
+//! much more than caches hold, since what was released a moment ago is zeroed in
+//! the cache. Pages of 4 KiB: a region that it may not, of which every second page
+//! is released, so that no two are one range. Both are touched page by page, one
 //! word in each, as a program does that fills what it was given: where there are
 //! no huge pages, taking one back costs its five hundred pages, and that is what
 //! is measured.
 //!
-//! What a call costs by itself is what is left when one range is released in
-//! a call and 32 are, and a line is drawn through both.
+//! What a call costs by itself is the difference between one range in a call and
+//! 32, and what remains is the range.
 
 use std::fmt;
 use std::time::Instant;
@@ -23,7 +24,11 @@ use super::prices::{FRAMES, Prices};
 use crate::error::Error;
 
 /// Ranges in a call: what a heap releases at once.
-const RANGES: u32 = 32;
+const RANGES: usize = 32;
+/// Huge pages that are released and taken back in a round.
+const HUGE: u32 = 256;
+/// Pages of 4 KiB.
+const PAGES: u32 = 8192;
 
 /// What was measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -44,14 +49,12 @@ pub struct Calibration {
 ///
 /// If the system has no memory for it.
 pub fn calibrate(options: &CalibrateOptions) -> Result<Calibration, Error> {
-    let whole = Bench::new(HugePages::Advise, RANGES * FRAMES)?;
-    let single = Bench::new(HugePages::Never, 2 * RANGES)?;
-    let huge: Vec<_> = (0..RANGES)
+    let whole = Bench::new(HugePages::Advise, HUGE * FRAMES)?;
+    let single = Bench::new(HugePages::Never, 2 * PAGES)?;
+    let huge: Vec<_> = (0..HUGE)
         .filter_map(|index| range(index * FRAMES, FRAMES))
         .collect();
-    let pages: Vec<_> = (0..RANGES)
-        .filter_map(|index| range(2 * index, 1))
-        .collect();
+    let pages: Vec<_> = (0..PAGES).filter_map(|index| range(2 * index, 1)).collect();
 
     let (mut release_huge, mut take_huge) = (Vec::new(), Vec::new());
     let (mut release_page, mut take_page) = (Vec::new(), Vec::new());
@@ -60,25 +63,25 @@ pub fn calibrate(options: &CalibrateOptions) -> Result<Calibration, Error> {
     single.touch(&pages)?;
     // One before them, to warm up.
     for _ in 0..=options.rounds {
-        release_huge.push(whole.release(&huge)?);
+        release_huge.push(whole.release(&huge, RANGES)?);
         take_huge.push(whole.touch(&huge)?);
-        release_page.push(single.release(&pages)?);
+        release_page.push(single.release(&pages, RANGES)?);
         take_page.push(single.touch(&pages)?);
-        release_one.push(single.release(&pages[..1])?);
-        single.touch(&pages[..1])?;
+        release_one.push(single.release(&pages, 1)?);
+        single.touch(&pages)?;
     }
-    let many = u64::from(RANGES);
-    let (one, all) = (median(release_one), median(release_page));
-    let page = all.saturating_sub(one) / (many - 1);
-    let call = one.saturating_sub(page);
-    let whole_calls = median(release_huge);
+    let ranges = RANGES as u64;
+    let (huge, pages) = (u64::from(HUGE), u64::from(PAGES));
+    let (one, many) = (median(release_one) / pages, median(release_page) / pages);
+    let call = one.saturating_sub(many) * ranges / (ranges - 1);
+    let release_huge_ns = median(release_huge) / huge;
     Ok(Calibration {
         prices: Prices {
-            release_huge_ns: whole_calls.saturating_sub(call) / many,
-            release_page_ns: page,
+            release_huge_ns: release_huge_ns.saturating_sub(call / ranges),
+            release_page_ns: one.saturating_sub(call),
             release_call_ns: call,
-            take_huge_ns: median(take_huge) / many,
-            take_page_ns: median(take_page) / many,
+            take_huge_ns: median(take_huge) / huge,
+            take_page_ns: median(take_page) / pages,
         },
         vectored: whole.backing.batching() == Batching::Vectored,
         huge_pages: whole.has_huge_pages(),
@@ -137,15 +140,15 @@ impl Bench {
         Ok(elapsed(begun))
     }
 
-    /// Releases ranges in one call; returns how long it took, in nanoseconds.
-    fn release(&self, ranges: &[PageRange]) -> Result<u64, Error> {
+    /// Releases ranges, so many in a call; returns how long it took, in nanoseconds.
+    fn release(&self, ranges: &[PageRange], in_a_call: usize) -> Result<u64, Error> {
         let begun = Instant::now();
-        let done = self.backing.sys_unused(ranges);
-        let took = elapsed(begun);
-        if done < ranges.len() {
-            return Err(Error::Refused { code: 0 });
+        for ranges in ranges.chunks(in_a_call) {
+            if self.backing.sys_unused(ranges) < ranges.len() {
+                return Err(Error::Refused { code: 0 });
+            }
         }
-        Ok(took)
+        Ok(elapsed(begun))
     }
 
     /// Returns whether touching one page of a huge page brings all of it.

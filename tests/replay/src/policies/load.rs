@@ -109,6 +109,12 @@ impl Load {
         })
     }
 
+    /// Returns whether nothing is freed before the load ends.
+    #[must_use]
+    pub const fn is_drain(&self) -> bool {
+        self.trace.counts.frees + self.trace.counts.partial_frees == 0
+    }
+
     /// Makes churn.
     #[must_use]
     pub fn churn(churn: &Churn<'_>) -> Self {

@@ -7,13 +7,7 @@ use clap::Args;
 use super::ground::Driven;
 use super::prices::Prices;
 
-/// Simulates policies of giving idle memory back, on traces and on made loads.
-///
-/// The heap is real, the memory is not: what it costs to give memory back and
-/// to take it back is charged, and how long it stays resident is counted, in the
-/// trace's own time. Exit code 0: all is well; 1: the heap refused something, or
-/// released what was in use; 2: a trace or an option is not valid, or an output
-/// cannot be written.
+/// What `replay policies` is asked to do.
 #[derive(Clone, Debug, Args)]
 pub struct PoliciesOptions {
     /// Traces, .pagetrace.gz files. Without any, and without --drain: churn.
@@ -54,10 +48,10 @@ pub struct PriceOptions {
     #[arg(long, value_name = "US", default_value = "6", value_parser = price)]
     pub release_huge: u64,
     /// To release a page of 4 KiB.
-    #[arg(long, value_name = "US", default_value = "1.5", value_parser = price)]
+    #[arg(long, value_name = "US", default_value = "0.4", value_parser = price)]
     pub release_page: u64,
     /// One call that releases.
-    #[arg(long, value_name = "US", default_value = "0.5", value_parser = price)]
+    #[arg(long, value_name = "US", default_value = "1.4", value_parser = price)]
     pub release_call: u64,
     /// To take back a huge page, zeroed.
     #[arg(long, value_name = "US", default_value = "350", value_parser = price)]
@@ -89,8 +83,7 @@ fn price(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Measures on this machine what it costs to give memory back and to take it
-/// back: the prices of `replay policies`.
+/// What `replay calibrate` is asked to do.
 #[derive(Clone, Debug, Args)]
 pub struct CalibrateOptions {
     /// Print one JSON object instead of a table.
@@ -98,7 +91,7 @@ pub struct CalibrateOptions {
     pub json: bool,
 
     /// How many rounds are measured; the median counts.
-    #[arg(long, value_name = "N", default_value = "31", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value = "15", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: u32,
 }
 

@@ -1,4 +1,5 @@
-//! Two pictures of a load: memory over time, and memory against CPU time.
+//! Two pictures of a load: memory over time, and memory against CPU time. Of one
+//! that frees nothing before its end there is only the first.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +21,7 @@ const AFTER_MS: u64 = 20_000;
 /// The files of a load's pictures, open.
 pub(super) struct Pictures {
     memory: Output,
-    costs: Output,
+    costs: Option<Output>,
 }
 
 impl Pictures {
@@ -30,7 +31,8 @@ impl Pictures {
             path: folder.into(),
             error,
         })?;
-        let name = &loads[index].name;
+        let load = &loads[index];
+        let name = &load.name;
         let before = loads[..index].iter().filter(|load| load.name == *name);
         let name = match before.count() {
             0 => name.clone(),
@@ -39,7 +41,7 @@ impl Pictures {
         let open = |kind| Output::open(&folder.join(format!("{name}-{kind}.svg")));
         Ok(Self {
             memory: open("memory")?,
-            costs: open("costs")?,
+            costs: (!load.is_drain()).then(|| open("costs")).transpose()?,
         })
     }
 
@@ -84,6 +86,9 @@ impl Pictures {
         });
         self.memory.write(&svg.map_err(Error::Draw)?)?;
 
+        let Some(file) = self.costs else {
+            return Ok(());
+        };
         let points = outcomes.iter().zip(names.iter().zip(&marks));
         let points: Vec<_> = points
             .map(|((_, outcome), (name, &mark))| {
@@ -98,7 +103,7 @@ impl Pictures {
             points: &points,
             family: &|cpu_ms| family.at(cpu_ms),
         });
-        self.costs.write(&svg.map_err(Error::Draw)?)
+        file.write(&svg.map_err(Error::Draw)?)
     }
 }
 

@@ -3,9 +3,8 @@
 //! Time is the load's own: what the policy asks to be woken for comes between
 //! the load's operations, and takes none. What it costs is charged by the backing
 //! ([`Priced`]) and counted beside. When the load ends, every block that still
-//! lives is freed, and then time goes on with polls alone, until whatever is a
-//! whole free huge page was given back, or for two
-//! minutes.
+//! lives is freed, and then time goes on for two minutes, with polls alone: how soon
+//! is whatever is a whole free huge page given back, and what is left?
 
 use spanheap::{Budget, PageCount, PageRange, Reclaim, Stats};
 use spanheap_hosted::Threads;
@@ -86,6 +85,7 @@ pub fn play<R: Subject>(load: &Load, runs: R, priced: &Priced, policy: &mut dyn 
         },
     };
     player.act_as(0);
+    player.pass(0);
     let mut ticks = trace.ticks.iter().peekable();
     let mut switches = trace.switches.iter().peekable();
     for (index, &op) in trace.ops.iter().enumerate() {
@@ -292,7 +292,8 @@ impl<R: Subject> Player<'_, R> {
         }
     }
 
-    /// Asks the policy alone, until all that is a whole free huge page is gone.
+    /// Asks the policy alone, and notes when all that is a whole free huge page
+    /// was gone.
     fn drain(&mut self) {
         let (above, lived) = (self.outcome.above, self.outcome.lived);
         let (begun, end) = (self.now_ms, self.now_ms.saturating_add(WAIT_MS));
@@ -306,8 +307,8 @@ impl<R: Subject> Player<'_, R> {
                 whole = self.whole_bytes();
             }
             if whole <= self.policy.floor_bytes() {
-                self.outcome.drained_ms = Some(self.now_ms - begun);
-                break;
+                let after = self.now_ms - begun;
+                self.outcome.drained_ms.get_or_insert(after);
             }
             match self.wake_ms.filter(|&wake_ms| wake_ms <= end) {
                 Some(wake_ms) => self.pass(wake_ms),

@@ -31,8 +31,8 @@ impl Default for Prices {
     fn default() -> Self {
         Self {
             release_huge_ns: 6_000,
-            release_page_ns: 1_500,
-            release_call_ns: 500,
+            release_page_ns: 400,
+            release_call_ns: 1_400,
             take_huge_ns: 350_000,
             take_page_ns: 1_800,
         }
@@ -66,8 +66,9 @@ mod tests {
     #[test]
     fn a_part_costs_no_more_than_the_whole() {
         let prices = Prices::default();
-        assert_eq!(prices.release(1), 1_500);
-        assert_eq!(prices.release(5), 6_000);
+        assert_eq!(prices.release(1), 400);
+        assert_eq!(prices.release(15), 6_000);
+        assert_eq!(prices.release(16), 6_000);
         assert_eq!(prices.release(FRAMES), 6_000);
         assert_eq!(prices.take(10, 0), 18_000);
         assert_eq!(prices.take(FRAMES, 0), 350_000);

@@ -34,6 +34,9 @@ pub struct LoadReport {
     pub ms: u64,
     /// The most bytes alive at once.
     pub peak_live_bytes: u64,
+    /// Whether nothing is freed before its end, so that only what comes after that
+    /// tells anything.
+    pub is_drain: bool,
     /// What lived, over time.
     pub live_gib_s: f64,
     /// The policies, in the order of [`Kind::all`].
@@ -134,6 +137,7 @@ impl LoadReport {
             source: trace.header.source.clone(),
             ms: trace.header.ms,
             peak_live_bytes: trace.peak_live_bytes(),
+            is_drain: load.is_drain(),
             live_gib_s: outcomes
                 .first()
                 .map_or(0.0, |(_, outcome)| outcome.lived as f64 / GIB_S),

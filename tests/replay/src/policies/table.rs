@@ -1,8 +1,38 @@
-//! The report as a table for people: one for each load, a line for each policy.
+//! The report as tables for people: one for each load, a line for each policy.
 
 use std::fmt;
 
+use super::play::WAIT_MS;
 use super::report::{LoadReport, PoliciesReport, PolicyReport};
+
+/// A column: two lines of heading, the unit, and how wide it is.
+type Column = (&'static str, &'static str, &'static str, usize);
+
+/// What a load is told by.
+const COLUMNS: [Column; 11] = [
+    ("above", "live", "GiB s", 9),
+    ("release", "", "ms", 8),
+    ("take", "back", "ms", 9),
+    ("CPU", "in all", "ms", 9),
+    ("of the", "fixed", "", 7),
+    ("drained", "after", "s", 8),
+    ("longest", "stall", "us", 8),
+    ("released", "", "GiB", 9),
+    ("taken", "back", "GiB", 8),
+    ("left", "", "MiB", 9),
+    ("in huge", "pages", "%", 8),
+];
+
+/// And one that frees nothing before its end.
+const AFTER: [Column; 4] = [
+    ("drained", "after", "s", 8),
+    ("CPU", "", "ms", 9),
+    ("left", "", "MiB", 9),
+    ("in huge", "pages", "%", 8),
+];
+
+/// How wide the policies' names are.
+const NAME: usize = 15;
 
 impl fmt::Display for PoliciesReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -14,7 +44,7 @@ impl fmt::Display for PoliciesReport {
         };
         writeln!(
             f,
-            "memory-return policies on {heap}, simulated; charged in us:"
+            "policies of giving memory back, simulated on {heap}; charged in us:"
         )?;
         writeln!(
             f,
@@ -34,64 +64,46 @@ impl fmt::Display for LoadReport {
         writeln!(f, "{}: {}", self.name, self.source)?;
         writeln!(
             f,
-            "  {:.1} s; live: {:.2} GiB s, {:.1} MiB at the peak",
+            "  {:.1} s; live: {:.2} GiB s, {:.1} MiB at the peak\n",
             self.ms as f64 / 1000.0,
             self.live_gib_s,
-            self.peak_live_bytes as f64 / f64::from(1 << 20)
+            mib(self.peak_live_bytes)
         )?;
-        writeln!(
+        let columns: &[Column] = if self.is_drain { &AFTER } else { &COLUMNS };
+        line(
             f,
-            "\n  {:<15} {:>9} {:>9} {:>9} {:>9} {:>6} {:>7} {:>9} {:>8} {:>8} {:>8} {:>7}",
             "",
-            "above",
-            "release",
-            "take",
-            "CPU",
-            "of the",
-            "drained",
-            "longest",
-            "released",
-            "taken",
-            "left",
-            "in"
+            columns.iter().map(|&(above, .., wide)| (above, wide)),
         )?;
-        writeln!(
+        line(
             f,
-            "  {:<15} {:>9} {:>9} {:>9} {:>9} {:>6} {:>7} {:>9} {:>8} {:>8} {:>8} {:>7}",
             "policy",
-            "live",
-            "",
-            "back",
-            "in all",
-            "fixed",
-            "after",
-            "stall",
-            "",
-            "back",
-            "",
-            "huge"
+            columns.iter().map(|&(_, below, _, wide)| (below, wide)),
         )?;
-        writeln!(
+        line(
             f,
-            "  {:<15} {:>9} {:>9} {:>9} {:>9} {:>6} {:>7} {:>9} {:>8} {:>8} {:>8} {:>7}",
-            "", "GiB s", "ms", "ms", "ms", "", "s", "us", "GiB", "GiB", "MiB", "%"
+            "",
+            columns.iter().map(|&(_, _, unit, wide)| (unit, wide)),
         )?;
-        self.policies
-            .iter()
-            .try_for_each(|policy| writeln!(f, "{}", Row(policy)))?;
-        for ours in self.policies.iter().filter(|policy| policy.is_ours) {
-            let beaten = match &ours.beaten_by[..] {
-                [] => "no other is better in both".into(),
-                by => format!("beaten in both by {}", by.join(", ")),
+        for policy in &self.policies {
+            let cells = if self.is_drain {
+                after(policy)
+            } else {
+                cells(policy)
             };
-            writeln!(f, "  {}: {beaten}", ours.policy)?;
+            let wide = columns.iter().map(|&(.., wide)| wide);
+            line(
+                f,
+                &policy.policy,
+                cells.iter().map(String::as_str).zip(wide),
+            )?;
+        }
+        if !self.is_drain {
+            self.verdicts(f)?;
         }
         self.cycles(f)?;
-        for policy in self
-            .policies
-            .iter()
-            .filter(|policy| policy.wrong + policy.refused > 0)
-        {
+        let bad = |policy: &&PolicyReport| policy.wrong + policy.refused > 0;
+        for policy in self.policies.iter().filter(bad) {
             writeln!(
                 f,
                 "  {}: {} operations refused, {} pages WRONG",
@@ -103,65 +115,111 @@ impl fmt::Display for LoadReport {
 }
 
 impl LoadReport {
+    /// Writes who is better than the project's own.
+    fn verdicts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f)?;
+        for ours in self.policies.iter().filter(|policy| policy.is_ours) {
+            let beaten = match &ours.beaten_by[..] {
+                [] => "no other costs less and leaves less".into(),
+                [one] => format!("{one} costs no more and leaves no more"),
+                [first, .., last] => format!(
+                    "{} others cost no more and leave no more, {first} to {last}",
+                    ours.beaten_by.len()
+                ),
+            };
+            writeln!(f, "  {}: {beaten}", ours.policy)?;
+        }
+        Ok(())
+    }
+
     /// Writes how many cycles are done under each policy.
     fn cycles(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(first) = self
-            .policies
-            .first()
-            .filter(|policy| !policy.cycles.is_empty())
-        else {
+        let with_cycles = |policy: &&PolicyReport| !policy.cycles.is_empty();
+        let Some(first) = self.policies.first().filter(with_cycles) else {
             return Ok(());
         };
         writeln!(
             f,
             "\n  cycles done in the time of never, in %, by the pause after each"
         )?;
-        write!(f, "  {:<15}", "policy")?;
-        for cycles in &first.cycles {
-            write!(f, " {:>9}", format!("{} ms", cycles.pause_ms))?;
-        }
-        writeln!(f, " {:>9}", "all")?;
+        let pauses = first.cycles.iter();
+        let pauses = pauses.map(|cycles| format!("{} ms", cycles.pause_ms));
+        let pauses: Vec<_> = pauses.chain(["all".into()]).collect();
+        line(f, "policy", pauses.iter().map(|pause| (&pause[..], 10)))?;
         for policy in &self.policies {
-            write!(f, "  {:<15}", policy.policy)?;
-            let percent = |done: f64, never: u64| 100.0 * done / never.max(1) as f64;
-            for cycles in &policy.cycles {
-                write!(f, " {:>9.1}", percent(cycles.done, cycles.never))?;
-            }
+            let percent = |done: f64, never: u64| format!("{:.1}", 100.0 * done / never as f64);
+            let cycles = policy.cycles.iter();
+            let mut cells: Vec<_> = cycles
+                .map(|cycles| percent(cycles.done, cycles.never.max(1)))
+                .collect();
             let done = policy.cycles.iter().map(|cycles| cycles.done).sum();
-            let never = policy.cycles.iter().map(|cycles| cycles.never).sum();
-            writeln!(f, " {:>9.1}", percent(done, never))?;
+            let never: u64 = policy.cycles.iter().map(|cycles| cycles.never).sum();
+            cells.push(percent(done, never.max(1)));
+            line(f, &policy.policy, cells.iter().map(|cell| (&cell[..], 10)))?;
         }
         Ok(())
     }
 }
 
-/// One line.
-struct Row<'r>(&'r PolicyReport);
-
-impl fmt::Display for Row<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(policy) = self;
-        let gib = |bytes: u64| bytes as f64 / (1_u64 << 30) as f64;
-        let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
-        let drained = policy
-            .drain_ms
-            .map(|ms| format!("{:.2}", ms as f64 / 1000.0));
-        let drained = drained.unwrap_or_else(|| "> 120".into());
-        write!(
-            f,
-            "  {:<15} {:>9.3} {:>9.1} {:>9.1} {:>9.1} {:>6} {:>7} {:>9.1} {:>8.2} {:>8.2} {:>8.1} {:>7}",
-            policy.policy,
-            policy.above_gib_s,
-            policy.release_ms,
-            policy.take_ms,
-            policy.cpu_ms,
-            or_none(policy.of_fixed.map(|ratio| format!("{ratio:.2}"))),
-            drained,
-            policy.longest_stall_us,
-            gib(policy.released_bytes),
-            gib(policy.taken_bytes),
-            policy.left_bytes as f64 / f64::from(1 << 20),
-            or_none(policy.whole_part.map(|part| format!("{:.1}", 100.0 * part))),
-        )
+/// Writes a line: a name, and cells that are so wide.
+fn line<'l>(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    cells: impl Iterator<Item = (&'l str, usize)>,
+) -> fmt::Result {
+    let mut text = format!("  {name:<NAME$}");
+    for (cell, wide) in cells {
+        text += &format!("{cell:>wide$}");
     }
+    writeln!(f, "{}", text.trim_end())
+}
+
+fn cells(policy: &PolicyReport) -> Vec<String> {
+    let of_fixed = policy.of_fixed.map(|ratio| format!("{ratio:.2}"));
+    vec![
+        format!("{:.3}", policy.above_gib_s),
+        format!("{:.1}", policy.release_ms),
+        format!("{:.1}", policy.take_ms),
+        format!("{:.1}", policy.cpu_ms),
+        of_fixed.unwrap_or_else(none),
+        drained(policy),
+        format!("{:.1}", policy.longest_stall_us),
+        format!("{:.2}", gib(policy.released_bytes)),
+        format!("{:.2}", gib(policy.taken_bytes)),
+        format!("{:.1}", mib(policy.left_bytes)),
+        whole(policy),
+    ]
+}
+
+fn after(policy: &PolicyReport) -> Vec<String> {
+    vec![
+        drained(policy),
+        format!("{:.1}", policy.drain_cpu_ms),
+        format!("{:.1}", mib(policy.left_bytes)),
+        whole(policy),
+    ]
+}
+
+fn drained(policy: &PolicyReport) -> String {
+    match policy.drain_ms {
+        Some(ms) => format!("{:.2}", ms as f64 / 1000.0),
+        None => format!("> {}", WAIT_MS / 1000),
+    }
+}
+
+fn whole(policy: &PolicyReport) -> String {
+    let part = policy.whole_part.map(|part| format!("{:.1}", 100.0 * part));
+    part.unwrap_or_else(none)
+}
+
+fn none() -> String {
+    "-".into()
+}
+
+fn gib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 30)
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use roxmltree::{Document, Node};
 
 /// A trace as it is written, event by event.
 #[derive(Clone, Debug)]
@@ -235,4 +236,44 @@ pub(crate) fn refused(done: &Output) -> String {
     assert_eq!(told.matches('\n').count(), 1, "one line: {told:?}");
     assert!(told.ends_with('\n'), "{told:?}");
     told
+}
+
+/// Returns a picture's width and height.
+pub(crate) fn size(document: &Document<'_>) -> (f64, f64) {
+    let root = document.root_element();
+    assert_eq!(root.tag_name().name(), "svg");
+    let side = |name| root.attribute(name).unwrap().parse().unwrap();
+    (side("width"), side("height"))
+}
+
+/// Returns a node's attribute.
+pub(crate) fn number(node: &Node<'_, '_>, name: &str) -> f64 {
+    node.attribute(name).unwrap().parse().unwrap()
+}
+
+/// Asserts that every text lies inside of the picture, if a letter is no wider
+/// than six tenths of the font's size.
+pub(crate) fn assert_nothing_is_clipped(document: &Document<'_>) {
+    let (width, height) = size(document);
+    for node in document
+        .descendants()
+        .filter(|node| node.has_tag_name("text"))
+    {
+        let text = node.text().unwrap_or("").trim();
+        if node.attribute("transform").is_some() {
+            continue;
+        }
+        let long = text.len() as f64 * 0.6 * number(&node, "font-size");
+        let (x, y) = (number(&node, "x"), number(&node, "y"));
+        let (from, to) = match node.attribute("text-anchor") {
+            Some("end") => (x - long, x),
+            Some("middle") => (x - long / 2.0, x + long / 2.0),
+            _ => (x, x + long),
+        };
+        assert!(
+            from >= 0.0 && to <= width + 4.0,
+            "{text:?} from {from} to {to}"
+        );
+        assert!((10.0..height).contains(&y), "{text:?} at {y}");
+    }
 }

@@ -5,5 +5,7 @@ mod bad_traces;
 mod command_line;
 mod common;
 mod pictures;
+mod policies;
+mod policies_command;
 mod traces;
 mod verification;

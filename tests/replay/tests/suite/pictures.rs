@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::common::{json, scratch, shipped};
-use roxmltree::{Document, Node};
+use crate::common::{assert_nothing_is_clipped, json, number, scratch, shipped, size};
+use roxmltree::Document;
 
 /// Draws both pictures of a trace.
 fn pictures(name: &str, options: &[&str]) -> [String; 2] {
@@ -22,44 +22,6 @@ fn texts<'d>(document: &'d Document<'_>) -> Vec<&'d str> {
         .filter_map(|node| node.text())
         .map(str::trim)
         .collect()
-}
-
-fn size(document: &Document<'_>) -> (f64, f64) {
-    let root = document.root_element();
-    assert_eq!(root.tag_name().name(), "svg");
-    let side = |name| root.attribute(name).unwrap().parse().unwrap();
-    (side("width"), side("height"))
-}
-
-fn number(node: &Node<'_, '_>, name: &str) -> f64 {
-    node.attribute(name).unwrap().parse().unwrap()
-}
-
-/// Asserts that every text lies inside of the picture, if a letter is no wider
-/// than six tenths of the font's size.
-fn assert_nothing_is_clipped(document: &Document<'_>) {
-    let (width, height) = size(document);
-    for node in document
-        .descendants()
-        .filter(|node| node.has_tag_name("text"))
-    {
-        let text = node.text().unwrap_or("").trim();
-        if node.attribute("transform").is_some() {
-            continue;
-        }
-        let long = text.len() as f64 * 0.6 * number(&node, "font-size");
-        let (x, y) = (number(&node, "x"), number(&node, "y"));
-        let (from, to) = match node.attribute("text-anchor") {
-            Some("end") => (x - long, x),
-            Some("middle") => (x - long / 2.0, x + long / 2.0),
-            _ => (x, x + long),
-        };
-        assert!(
-            from >= 0.0 && to <= width + 4.0,
-            "{text:?} from {from} to {to}"
-        );
-        assert!((10.0..height).contains(&y), "{text:?} at {y}");
-    }
 }
 
 fn assert_has(texts: &[&str], words: &[&str]) {
