@@ -8,7 +8,7 @@ use super::carve::cuts;
 use super::ledger::Ledger;
 use super::request::{FreeError, ResizeError, Rest};
 use crate::page::{PageCount, PageRange};
-use crate::span::{Marks, SlotId, Span};
+use crate::span::{Kinds, Marks, SlotId, Span};
 
 /// Why a handle is not good.
 #[derive(Clone, Copy, Debug)]
@@ -72,19 +72,31 @@ impl Ledger<'_> {
     #[inline]
     fn note_idle(&mut self, free: SlotId, start: u32, end: u32) {
         let slot = self.pool.at(free);
-        if let Some((from, to)) = self.window.geometry().huge_inside(slot.start, slot.end()) {
-            self.note_huge_idle(from, to, start, end);
+        // Nearly every one is short.
+        if slot.kinds.intersects(Kinds::HUGE) {
+            self.note_huge_idle(free, start, end);
         }
     }
 
-    /// The same, given the whole huge pages of that span.
-    fn note_huge_idle(&mut self, from: u32, to: u32, start: u32, end: u32) {
+    #[inline(never)]
+    fn note_huge_idle(&mut self, free: SlotId, start: u32, end: u32) {
+        let slot = self.pool.at(free);
         let Some(huge) = self.window.geometry().huge_pages() else {
             return;
         };
+        // The span holds a whole one, so that neither of these overflows.
         let mask = huge.get() - 1;
-        let from = from.max(start & !mask);
-        let to = to.min(end.saturating_add(mask) & !mask);
+        let from = start & !mask;
+        let from = if from < slot.start {
+            from + huge.get()
+        } else {
+            from
+        };
+        let to = if slot.end() - end > mask {
+            end + mask
+        } else {
+            slot.end()
+        } & !mask;
         if from < to {
             self.ages.note_idle(from, to);
         }
