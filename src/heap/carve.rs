@@ -8,6 +8,26 @@ use super::ledger::Ledger;
 use crate::span::{Kinds, Link, Marks, SlotId};
 
 impl Ledger<'_> {
+    /// Returns how far pages around an idle span are idle, of either residency: down
+    /// to `low` and up to `high`, or a little further.
+    pub(super) fn idle_around(&self, id: SlotId, low: u32, high: u32) -> (u32, u32) {
+        let is_idle = |id: SlotId| !self.pool.at(id).marks.contains(Marks::IN_USE);
+        let mut lowest = self.pool.at(id);
+        while lowest.start > low
+            && !lowest.marks.contains(Marks::REGION_START)
+            && let Some(prev) = lowest.prev.filter(|&prev| is_idle(prev))
+        {
+            lowest = self.pool.at(prev);
+        }
+        let mut highest = id;
+        while self.pool.at(highest).end() < high
+            && let Some(next) = self.next_of_region(highest).filter(|&next| is_idle(next))
+        {
+            highest = next;
+        }
+        (lowest.start, self.pool.at(highest).end())
+    }
+
     /// Takes `start..end` out of the free span `id` and returns the loose span
     /// they are now. What remains of `id` stays where it is in the treap; only
     /// an exact fit, or pages from the middle, remove or insert.

@@ -8,7 +8,7 @@ use super::carve::cuts;
 use super::ledger::Ledger;
 use super::request::{FreeError, ResizeError, Rest};
 use crate::page::{PageCount, PageRange};
-use crate::span::{Marks, SlotId, Span};
+use crate::span::{Kinds, Marks, SlotId, Span};
 
 /// Why a handle is not good.
 #[derive(Clone, Copy, Debug)]
@@ -63,28 +63,35 @@ impl Ledger<'_> {
         let slot = self.pool.at(id);
         let (start, end) = (slot.start, slot.end());
         self.retire(id);
-        let free = self.settle(id);
-        self.note_idle(free, start, end);
+        let (free, mixed) = self.settle(id);
+        self.note_idle(free, mixed, start, end);
     }
 
     /// Notes which huge pages `start..end` completed, now that they are a part of the
-    /// free span `free`.
+    /// free span `free`; `mixed` says that one of the other residency is beside it.
     #[inline]
-    fn note_idle(&mut self, free: SlotId, start: u32, end: u32) {
-        let slot = self.pool.at(free);
-        if let Some((from, to)) = self.window.geometry().huge_inside(slot.start, slot.end()) {
-            self.note_huge_idle(from, to, start, end);
+    fn note_idle(&mut self, free: SlotId, mixed: bool, start: u32, end: u32) {
+        // Nearly every one is short, and stands alone.
+        if mixed || self.pool.at(free).kinds.intersects(Kinds::HUGE) {
+            self.note_huge_idle(free, start, end);
         }
     }
 
-    /// The same, given the whole huge pages of that span.
-    fn note_huge_idle(&mut self, from: u32, to: u32, start: u32, end: u32) {
+    #[inline(never)]
+    fn note_huge_idle(&mut self, free: SlotId, start: u32, end: u32) {
         let Some(huge) = self.window.geometry().huge_pages() else {
             return;
         };
         let mask = huge.get() - 1;
-        let from = from.max(start & !mask);
-        let to = to.min(end.saturating_add(mask) & !mask);
+        let mut from = start & !mask;
+        let mut to = end.saturating_add(mask) & !mask;
+        let (low, high) = self.idle_around(free, from, to);
+        if low > from {
+            from += huge.get();
+        }
+        if high < to {
+            to -= huge.get();
+        }
         if from < to {
             self.ages.note_idle(from, to);
         }
@@ -144,8 +151,8 @@ impl Ledger<'_> {
         let (start, end) = (slot.start, slot.end());
         self.retire(id);
         self.pool.at_mut(id).marks.insert(Marks::RELEASED);
-        let free = self.settle(id);
-        self.note_idle(free, start, end);
+        let (free, mixed) = self.settle(id);
+        self.note_idle(free, mixed, start, end);
         self.ages.note_released(start, end);
         Ok(())
     }

@@ -17,6 +17,7 @@ mod check;
 mod drive;
 mod extend;
 mod give;
+mod held;
 mod ledger;
 mod place;
 mod region;

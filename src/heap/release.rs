@@ -38,35 +38,37 @@ pub(super) struct Batch {
 #[derive(Debug)]
 pub(super) struct Releasing {
     /// Pages it may still release.
-    pages: u32,
+    pub(super) pages: u32,
     /// Hook calls it may still make.
     calls: u32,
     /// Looks only at spans that start before this page.
-    cursor: u32,
+    pub(super) cursor: u32,
     /// Looks for whole huge pages.
     huge: bool,
     /// Only those that are not held.
-    hold: Option<Hold>,
+    pub(super) hold: Option<Hold>,
+    /// Only what is resident of those that are released in part.
+    pub(super) leftovers: bool,
     /// For how long the first of those that are will be.
-    held: Option<u32>,
+    pub(super) held: Option<u32>,
     /// Huge pages that may still be looked at in this step.
-    looks: u32,
+    pub(super) looks: u32,
     /// Everything idle fits the budget, so that no span need be cut.
     everything: bool,
     /// Something was left for want of budget.
-    left: bool,
+    pub(super) left: bool,
     /// Something was left for want of slots.
-    no_slot: bool,
+    pub(super) no_slot: bool,
 }
 
 /// What is to be released next.
-struct Cut {
-    id: SlotId,
+pub(super) struct Cut {
+    pub(super) id: SlotId,
     /// What is detached.
-    start: u32,
-    end: u32,
+    pub(super) start: u32,
+    pub(super) end: u32,
     /// The whole physical pages of it.
-    range: (u32, u32),
+    pub(super) range: (u32, u32),
 }
 
 impl Batch {
@@ -104,9 +106,12 @@ impl Ledger<'_> {
             cursor: u32::MAX,
             huge: true,
             hold,
+            leftovers: budget.leftovers && has_huge,
             held: None,
             looks: 0,
-            everything: hold.is_none() && self.idle() - self.tally.released <= pages,
+            everything: hold.is_none()
+                && !budget.leftovers
+                && self.idle() - self.tally.released <= pages,
             left: false,
             no_slot: false,
         }
@@ -137,6 +142,7 @@ impl Ledger<'_> {
                 break;
             };
             self.detach(piece);
+            self.note_leaving(from, to, releasing);
             releasing.pages -= to - from;
             releasing.cursor = cut.start;
             (*id, *range) = (Some(piece), pages);
@@ -163,9 +169,6 @@ impl Ledger<'_> {
                 let slot = self.pool.at(id);
                 let (start, end) = (slot.start, slot.end());
                 let (from, to) = geometry.physical_inside(start, end);
-                if let Some((from, to)) = geometry.huge_inside(from, to) {
-                    self.ages.note_released(from, to);
-                }
                 pages += to - from;
                 // At an end inside a physical page, that one keeps its contents.
                 let zeroed = self.zeroes_released && (from, to) == (start, end);
@@ -183,6 +186,9 @@ impl Ledger<'_> {
     /// Returns what to release next, and moves past what cannot be.
     fn next_cut(&self, releasing: &mut Releasing) -> Option<Cut> {
         releasing.no_slot = false;
+        if releasing.leftovers {
+            return self.next_leftover(releasing);
+        }
         loop {
             let kinds = if releasing.huge {
                 Kinds::RESIDENT_HUGE
@@ -240,7 +246,7 @@ impl Ledger<'_> {
     /// Returns whether a border inside a physical page keeps a span from being
     /// released: the neighbour is with a backing, and may come back released,
     /// when nothing would back the page between them.
-    fn is_held(&self, id: SlotId) -> bool {
+    pub(super) fn is_held(&self, id: SlotId) -> bool {
         let geometry = self.window.geometry();
         if !geometry.physical_is_larger() {
             return false;
@@ -278,44 +284,6 @@ impl Ledger<'_> {
             start: to - count,
             end: to,
             range: (to - count, to),
-        })
-    }
-
-    /// The highest whole huge pages of a span below the cursor that are side by side
-    /// and not held, as many as may go.
-    fn held_pages(&self, id: SlotId, hold: Hold, releasing: &mut Releasing) -> Option<Cut> {
-        let geometry = self.window.geometry();
-        let slot = self.pool.at(id);
-        let (from, to) = geometry.huge_inside(slot.start, slot.end())?;
-        let huge = geometry.huge_pages()?.get();
-        let mut start = to.min(releasing.cursor & !(huge - 1));
-        let mut end = start;
-        while start > from && releasing.looks > 0 {
-            releasing.looks -= 1;
-            let left = self.ages.left(start - huge, &hold);
-            if left == 0 && end - start + huge > releasing.pages {
-                releasing.left = true;
-                break;
-            }
-            if left == 0 {
-                start -= huge;
-                continue;
-            }
-            releasing.held = Some(releasing.held.map_or(left, |least| least.min(left)));
-            if start < end {
-                break;
-            }
-            start -= huge;
-            end = start;
-        }
-        if releasing.looks == 0 {
-            releasing.cursor = start;
-        }
-        (start < end).then_some(Cut {
-            id,
-            start,
-            end,
-            range: (start, end),
         })
     }
 

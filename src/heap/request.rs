@@ -319,6 +319,7 @@ pub struct Budget {
     pub(crate) bytes: u64,
     pub(crate) calls: u32,
     pub(crate) hold: Option<Hold>,
+    pub(crate) leftovers: bool,
 }
 
 impl Budget {
@@ -332,6 +333,7 @@ impl Budget {
             bytes,
             calls: u32::MAX,
             hold: None,
+            leftovers: false,
         }
     }
 
@@ -348,6 +350,16 @@ impl Budget {
     pub const fn held(self, hold: Hold) -> Self {
         Self {
             hold: Some(hold),
+            ..self
+        }
+    }
+
+    /// Instead of whole ones, what is still resident of huge pages that are idle as a
+    /// whole and were committed or released in part; held or not, as the others are.
+    #[must_use]
+    pub const fn leftovers(self) -> Self {
+        Self {
+            leftovers: true,
             ..self
         }
     }

@@ -14,9 +14,9 @@ use crate::span::{Kinds, Link, Marks, SlotId};
 impl Ledger<'_> {
     /// Puts a loose span among the free ones: merges it with neighbours of
     /// the same residency, and moves a border to one of the other that lies
-    /// inside a physical page. Returns the free span that they are now a part of.
-    /// Needs no slot.
-    pub(super) fn settle(&mut self, id: SlotId) -> SlotId {
+    /// inside a physical page. Returns the free span that they are now a part of, and
+    /// whether a free one of the other residency is beside it. Needs no slot.
+    pub(super) fn settle(&mut self, id: SlotId) -> (SlotId, bool) {
         let slot = self.pool.at(id);
         let mut released = slot.is_released();
         let low = slot.prev.filter(|&prev| {
@@ -29,7 +29,7 @@ impl Ledger<'_> {
         if low.is_none() && high.is_none() && !released {
             // Between two spans in use: what most frees come to.
             self.plant(id, false);
-            return id;
+            return (id, false);
         }
         let is_released = |link: Link| link.is_some_and(|id| self.pool.at(id).is_released());
         let (low_released, high_released) = (is_released(low), is_released(high));
@@ -79,7 +79,7 @@ impl Ledger<'_> {
         if let Some(high) = high_differs {
             self.realign(merged, high);
         }
-        merged
+        (merged, low_differs.or(high_differs).is_some())
     }
 
     /// Makes a loose span a free one of its own.

@@ -124,7 +124,9 @@ impl Scavenger {
         // What is overdue, whatever it costs.
         let above_minimum = idle.saturating_sub(policy.minimum);
         let hold = Hold::fixed(ms_now, ms(policy.deadline_ns));
-        let overdue = self.release(heap, above_minimum.min(policy.step), Some(hold));
+        let within = |bytes| Budget::bytes(bytes).calls(policy.calls);
+        let overdue = within(above_minimum.min(policy.step));
+        let overdue = self.release(heap, overdue, Some(hold));
         let gone = stats.bytes(overdue.pages);
 
         // What is due, as long as there is something to pay with.
@@ -135,14 +137,17 @@ impl Scavenger {
         let affordable = scale(self.purse.left(), UNIT, policy.costs.release_ns);
         let step = policy.step.saturating_sub(gone);
         let bytes = above_headroom.min(affordable).min(step);
-        let due = (bytes > 0).then(|| {
-            let hold = self.hold(&stats, ms_now);
-            self.release(heap, bytes, Some(hold))
-        });
+        let hold = match self.purse.left() {
+            0 => hold,
+            _ => self.hold(&stats, ms_now),
+        };
+        let due = (bytes > 0).then(|| self.release(heap, within(bytes), Some(hold)));
+        // What completes huge pages that are released in part is no loss to anybody.
+        let rest = self.release(heap, within(policy.step).leftovers(), Some(hold));
 
         // The step is used up, and there is more.
-        let gone = gone + due.map_or(0, |due| stats.bytes(due.pages));
-        let ends = [Some(overdue.end), due.map(|due| due.end)];
+        let gone = gone + due.map_or(0, |due| stats.bytes(due.pages)) + stats.bytes(rest.pages);
+        let ends = [Some(overdue.end), due.map(|due| due.end), Some(rest.end)];
         let is_cut = gone > 0 && ends.contains(&Some(ReleaseEnd::Budget));
         let held = ends.into_iter().flatten().filter_map(|end| match end {
             ReleaseEnd::Held(ms) => Some(u64::from(ms).saturating_mul(NS_PER_MS)),
@@ -178,7 +183,8 @@ impl Scavenger {
         let stats = self.look(heap, now);
         self.peak.forget();
         let idle = stats.bytes(stats.idle) - stats.bytes(stats.released);
-        self.release(heap, idle.saturating_sub(self.policy.minimum), None)
+        let above = Budget::bytes(idle.saturating_sub(self.policy.minimum));
+        self.release(heap, above, None)
     }
 
     /// The machine's owner wants memory.
@@ -189,7 +195,9 @@ impl Scavenger {
         match level {
             Pressure::Moderate => {
                 let any = Hold::fixed(wrapping_ms(self.clock.passed()), 0);
-                self.release(heap, moderate, Some(any))
+                let done = self.release(heap, Budget::bytes(moderate), Some(any));
+                let rest = self.release(heap, Budget::ALL.leftovers(), Some(any));
+                both(done, rest)
             }
             Pressure::Severe => self.reclaim_all(heap, u64::MAX, &stats),
         }
@@ -215,16 +223,12 @@ impl Scavenger {
     }
 
     fn reclaim_all(&mut self, heap: &mut impl Reclaim, bytes: u64, stats: &Stats) -> Release {
-        let mut done = self.release(heap, bytes, None);
+        let mut done = self.release(heap, Budget::bytes(bytes), None);
         let gone = stats.bytes(done.pages);
         if gone < bytes && matches!(done.end, ReleaseEnd::Drained | ReleaseEnd::Budget) {
             let inside = heap.release_inside(Budget::bytes(bytes - gone));
             self.note_released(stats.bytes(inside.pages));
-            done = Release {
-                pages: PageCount::new(done.pages.get().saturating_add(inside.pages.get())),
-                calls: done.calls.saturating_add(inside.calls),
-                end: inside.end,
-            };
+            done = both(done, inside);
         }
         done
     }
@@ -270,10 +274,10 @@ impl Scavenger {
     }
 
     /// Releases, and pays for it.
-    fn release(&mut self, heap: &mut impl Reclaim, bytes: u64, hold: Option<Hold>) -> Release {
+    fn release(&mut self, heap: &mut impl Reclaim, budget: Budget, hold: Option<Hold>) -> Release {
         let budget = match hold {
-            Some(hold) => Budget::bytes(bytes).calls(self.policy.calls).held(hold),
-            None => Budget::bytes(bytes),
+            Some(hold) => budget.held(hold),
+            None => budget,
         };
         let done = heap.release(budget);
         let bytes = Reclaim::stats(heap).bytes(done.pages);
@@ -285,6 +289,15 @@ impl Scavenger {
         self.returned = self.returned.saturating_add(bytes);
         self.purse
             .spend(scale(bytes, self.policy.costs.release_ns, UNIT));
+    }
+}
+
+/// Returns what two releases came to, one after the other.
+fn both(first: Release, second: Release) -> Release {
+    Release {
+        pages: PageCount::new(first.pages.get().saturating_add(second.pages.get())),
+        calls: first.calls.saturating_add(second.calls),
+        end: second.end,
     }
 }
 
