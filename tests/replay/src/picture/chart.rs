@@ -150,7 +150,7 @@ impl Chart<'_, '_> {
         width: u32,
         dash: Option<u32>,
     ) -> Result<(), DrawError> {
-        let points: Vec<_> = points.into_iter().map(|point| self.at(point)).collect();
+        let points = thinned(points.into_iter().map(|point| self.at(point)));
         let style = colour.stroke_width(width);
         whole(match dash {
             None => self.area.draw(&PathElement::new(points, style)),
@@ -173,9 +173,43 @@ impl Chart<'_, '_> {
     }
 }
 
+/// Leaves out what lies on a level or upright line between its neighbours.
+fn thinned(points: impl Iterator<Item = (i32, i32)>) -> Vec<(i32, i32)> {
+    let between =
+        |from: i32, at: i32, to: i32| (from..=to).contains(&at) || (to..=from).contains(&at);
+    let mut kept: Vec<(i32, i32)> = Vec::new();
+    for to in points {
+        if let [.., from, at] = kept[..] {
+            let upright = from.0 == at.0 && at.0 == to.0 && between(from.1, at.1, to.1);
+            let level = from.1 == at.1 && at.1 == to.1 && between(from.0, at.0, to.0);
+            if upright || level {
+                kept.pop();
+            }
+        }
+        kept.push(to);
+    }
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_keeps_its_corners() {
+        let line = [
+            (0, 0),
+            (0, 5),
+            (0, 9),
+            (0, 2),
+            (3, 2),
+            (3, 2),
+            (8, 2),
+            (8, 4),
+        ];
+        let corners = [(0, 0), (0, 9), (0, 2), (8, 2), (8, 4)];
+        assert_eq!(thinned(line.into_iter()), corners);
+    }
 
     #[test]
     fn decades_hold_everything_and_have_a_place_for_nothing() {

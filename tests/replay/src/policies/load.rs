@@ -139,7 +139,7 @@ impl Load {
         }
         let what = format!(
             "{} MiB allocated in {} ms, freed at once, and again after a pause",
-            churn.pages * PAGE >> 20,
+            (churn.pages * PAGE) >> 20,
             churn.ramp_ms
         );
         Self {
@@ -163,7 +163,7 @@ impl Load {
         fill(&mut maker, &mut lengths, &mut Vec::new(), &all);
         let what = format!(
             "{} MiB allocated within a second, and freed at once",
-            pages * PAGE >> 20
+            (pages * PAGE) >> 20
         );
         Self {
             name: "drain".into(),

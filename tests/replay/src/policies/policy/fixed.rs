@@ -1,4 +1,5 @@
-//! A fixed delay: a whole free huge page goes once it has been idle for so long.
+//! A fixed delay: a whole free huge page goes once it has been idle for so long, or
+//! what of it is resident.
 //!
 //! What an operator gets by turning one knob, for all values of the knob; what a
 //! policy that adapts has to beat. The heap is asked every millisecond, so that
@@ -27,6 +28,7 @@ impl Policy for Fixed {
         let now = (now_ns / MS) as u32;
         let hold = Hold::fixed(now, self.delay_ms);
         let _ = scene.heap.release(Budget::ALL.held(hold));
+        let _ = scene.heap.release(Budget::ALL.leftovers().held(hold));
         // After the release, which finds what became free since the last poll.
         scene.heap.tick(now);
         Some(now_ns + MS)
