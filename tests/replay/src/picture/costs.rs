@@ -15,7 +15,7 @@ const HEIGHT: u32 = 760;
 const ROWS: std::ops::Range<i32> = 182..684;
 const LABEL: u32 = 14;
 /// The radius of a mark, in pixels.
-const RADIUS: i32 = 7;
+const RADIUS: i32 = 9;
 
 /// What a policy is, and so how it is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +88,7 @@ fn draw(area: &Area<'_>, what: &Costs<'_>) -> Result<(), DrawError> {
     chart.line(family(what, x), FAINT, 2, None)?;
     let mut entries = vec![(Key::Line(FAINT), "fixed delays")];
     let mut labels: Vec<(i32, i32)> = Vec::new();
+    let mut marks: Vec<(i32, i32)> = Vec::new();
     for &(name, mark, cpu_ms, above) in what.points {
         let at = chart.at((cpu_ms, above));
         let (colour, ..) = style(mark);
@@ -105,10 +106,11 @@ fn draw(area: &Area<'_>, what: &Costs<'_>) -> Result<(), DrawError> {
             }
             continue;
         }
-        let radius = match mark {
-            Mark::Ours(_) => RADIUS + 2,
-            _ => RADIUS,
-        };
+        // What lies on another is smaller, so that both are seen.
+        let near = |other: &&(i32, i32)| (at.0 - other.0).abs().max((at.1 - other.1).abs()) < 4;
+        let over = marks.iter().filter(near).count() as i32;
+        marks.push(at);
+        let radius = (RADIUS - 2 * over).max(2);
         whole(area.draw(&Circle::new(at, radius + 1, WHITE.filled())))?;
         whole(area.draw(&Circle::new(at, radius, colour.filled())))?;
         entries.push((Key::Filled(colour), name));

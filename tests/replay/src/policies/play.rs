@@ -70,6 +70,7 @@ pub fn play<R: Subject>(load: &Load, runs: R, priced: &Priced, policy: &mut dyn 
         since: Since::default(),
         blocks: vec![None; trace.seats as usize],
         remains: Remains::new(),
+        sample: Mean::default(),
         outcome: Outcome {
             above: 0,
             lived: 0,
@@ -126,6 +127,37 @@ struct Placed<B> {
     parted: bool,
 }
 
+/// What is sampled: the mean since the last sample, so that what comes and goes
+/// faster than samples are taken is seen for what it is.
+#[derive(Default)]
+struct Mean {
+    ms: u128,
+    live: u128,
+    idle: u128,
+}
+
+impl Mean {
+    fn add(&mut self, ms: u128, live: u64, idle: u64) {
+        self.ms += ms;
+        self.live += ms * u128::from(live);
+        self.idle += ms * u128::from(idle);
+    }
+
+    /// Returns the mean, and begins the next. If most of the time was one level, that
+    /// is what is returned.
+    fn end(&mut self, last_ms: u128, live: u64, idle: u64) -> (u64, u64) {
+        let Self {
+            ms,
+            live: lived,
+            idle: idled,
+        } = std::mem::take(self);
+        if last_ms * 2 > ms {
+            return (live, idle);
+        }
+        ((lived / ms.max(1)) as u64, (idled / ms.max(1)) as u64)
+    }
+}
+
 struct Player<'p, R: PageRuns> {
     runs: R,
     priced: &'p Priced,
@@ -135,6 +167,7 @@ struct Player<'p, R: PageRuns> {
     since: Since,
     blocks: Vec<Option<Placed<R::Block>>>,
     remains: Remains,
+    sample: Mean,
     outcome: Outcome,
 }
 
@@ -258,8 +291,10 @@ impl<R: Subject> Player<'_, R> {
         let idle = resident.saturating_sub(live);
         self.outcome.above += u128::from(idle) * passed;
         self.outcome.lived += u128::from(live) * passed;
+        self.sample.add(passed, live, idle);
         let history = &mut self.outcome.history;
         if history.is_due(to_ms) {
+            let (live, idle) = self.sample.end(passed, live, idle);
             let sample = Sample {
                 at_ms: to_ms,
                 live,
