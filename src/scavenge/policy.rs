@@ -45,13 +45,16 @@ pub struct Policy {
     pub price_ns: u64,
     /// What releasing and taking back cost.
     pub costs: Costs,
+    /// A huge page of which nothing is known is held for so many thousandths of that.
+    pub unknown: u32,
     /// How much of one CPU all of it may cost, in millionths.
     pub share: u32,
     /// So many bytes of whole, idle huge pages stay, whatever happens but severe
     /// pressure.
     pub minimum: u64,
     /// And so much of the peak of demand within the last deadline, in thousandths,
-    /// until the deadline.
+    /// until the deadline; but no more than is in use, so that nothing stays in an
+    /// idle system.
     pub headroom: u32,
     /// What has been idle for so long goes, whatever it has cost so far, but for the
     /// minimum; nanoseconds.
@@ -80,6 +83,7 @@ impl Policy {
     pub const BALANCED: Self = Self {
         price_ns: 100_000_000,
         costs: Costs::USUAL,
+        unknown: 582,
         share: 10_000,
         minimum: 0,
         headroom: 20,

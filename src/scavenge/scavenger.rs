@@ -9,10 +9,6 @@ use crate::heap::{Budget, Release, ReleaseEnd, Stats};
 use crate::page::PageCount;
 use crate::span::Hold;
 
-/// Of a huge page of which nothing is known, the hold in thousandths of the one at
-/// which it breaks even: 1 / (e - 1).
-const UNKNOWN: u64 = 582;
-
 /// What costs are counted for.
 const UNIT: u64 = 2 << 20;
 
@@ -115,7 +111,7 @@ impl Scavenger {
     ///
     /// Releases at most a [`step`](Policy::step), and reads one record for each huge
     /// page that is idle and resident.
-    pub fn poll(&mut self, heap: &mut impl Reclaim, now: u64) -> u64 {
+    pub fn poll(&mut self, heap: &mut (impl Reclaim + ?Sized), now: u64) -> u64 {
         let stats = self.look(heap, now);
         let policy = self.policy;
         let ms_now = wrapping_ms(self.clock.passed());
@@ -131,6 +127,7 @@ impl Scavenger {
 
         // What is due, as long as there is something to pay with.
         let headroom = scale(self.peak.get(), policy.headroom.into(), 1000);
+        let headroom = headroom.min(stats.bytes(stats.in_use));
         let above_headroom = idle
             .saturating_sub(gone)
             .saturating_sub(headroom.max(policy.minimum));
@@ -177,7 +174,7 @@ impl Scavenger {
 
     /// The system goes to sleep: all that is idle goes at once, but for the minimum,
     /// and the past peak is forgotten.
-    pub fn idle(&mut self, heap: &mut impl Reclaim, now: u64) -> Release {
+    pub fn idle(&mut self, heap: &mut (impl Reclaim + ?Sized), now: u64) -> Release {
         self.peak.forget();
         heap.gather();
         let stats = self.look(heap, now);
@@ -188,7 +185,12 @@ impl Scavenger {
     }
 
     /// The machine's owner wants memory.
-    pub fn pressure(&mut self, heap: &mut impl Reclaim, now: u64, level: Pressure) -> Release {
+    pub fn pressure(
+        &mut self,
+        heap: &mut (impl Reclaim + ?Sized),
+        now: u64,
+        level: Pressure,
+    ) -> Release {
         heap.gather();
         let stats = self.look(heap, now);
         let moderate = idle_huge(&stats).saturating_sub(self.policy.minimum);
@@ -206,7 +208,7 @@ impl Scavenger {
     /// The machine's owner wants so many bytes: what a balloon's target asks for.
     /// Whole huge pages go first, the minimum and pages inside of huge pages that are
     /// in use only if they must.
-    pub fn reclaim(&mut self, heap: &mut impl Reclaim, now: u64, bytes: u64) -> Release {
+    pub fn reclaim(&mut self, heap: &mut (impl Reclaim + ?Sized), now: u64, bytes: u64) -> Release {
         heap.gather();
         let stats = self.look(heap, now);
         self.reclaim_all(heap, bytes, &stats)
@@ -215,14 +217,24 @@ impl Scavenger {
     /// Sets the most bytes that may be resident, and releases what is idle beyond
     /// it. What is in use stays, if that is more: then nothing more is committed
     /// until it is less. `u64::MAX`: no limit.
-    pub fn set_limit(&mut self, heap: &mut impl Reclaim, now: u64, bytes: u64) -> Release {
+    pub fn set_limit(
+        &mut self,
+        heap: &mut (impl Reclaim + ?Sized),
+        now: u64,
+        bytes: u64,
+    ) -> Release {
         heap.set_limit(bytes);
         let stats = Reclaim::stats(heap);
         let over = stats.bytes(stats.resident()).saturating_sub(bytes);
         self.reclaim(heap, now, over)
     }
 
-    fn reclaim_all(&mut self, heap: &mut impl Reclaim, bytes: u64, stats: &Stats) -> Release {
+    fn reclaim_all(
+        &mut self,
+        heap: &mut (impl Reclaim + ?Sized),
+        bytes: u64,
+        stats: &Stats,
+    ) -> Release {
         let mut done = self.release(heap, Budget::bytes(bytes), None);
         let gone = stats.bytes(done.pages);
         if gone < bytes && matches!(done.end, ReleaseEnd::Drained | ReleaseEnd::Budget) {
@@ -234,7 +246,7 @@ impl Scavenger {
     }
 
     /// Lets time pass, pays for what was taken back, and notes the demand.
-    fn look(&mut self, heap: &mut impl Reclaim, now: u64) -> Stats {
+    fn look(&mut self, heap: &mut (impl Reclaim + ?Sized), now: u64) -> Stats {
         let passed = self.clock.advance(now);
         let stats = Reclaim::stats(heap);
         let room = self.room(&stats);
@@ -267,14 +279,19 @@ impl Scavenger {
         let young = self.policy.young_ns;
         Hold {
             now,
-            unknown: ms(scale(dear, UNKNOWN, 1000).max(young)),
+            unknown: ms(scale(dear, self.policy.unknown.into(), 1000).max(young)),
             break_even: ms(dear.max(young)),
             young: ms(young),
         }
     }
 
     /// Releases, and pays for it.
-    fn release(&mut self, heap: &mut impl Reclaim, budget: Budget, hold: Option<Hold>) -> Release {
+    fn release(
+        &mut self,
+        heap: &mut (impl Reclaim + ?Sized),
+        budget: Budget,
+        hold: Option<Hold>,
+    ) -> Release {
         let budget = match hold {
             Some(hold) => budget.held(hold),
             None => budget,

@@ -1,7 +1,10 @@
 //! A recorded page trace, replayed inside the guest over the balloon.
 //!
 //! The runner hands over a tape as a module, and the kernel does what it says:
-//! allocates, frees, releases everything idle, and is measured. Every page is
+//! allocates, frees, releases everything idle, and is measured. Or it leaves it to a
+//! scavenger when to release what, by the trace's time; then, once the trace has
+//! ended, all is freed, and without another call to the heap everything must be the
+//! host's again within the policy's deadline. Every page is
 //! stamped when it is handed out, and its stamp verified when it is freed or, if
 //! it is never freed, at the end; by then everything idle is released, so that a
 //! release that took a live page's memory does not go unseen.
@@ -19,7 +22,7 @@ mod live;
 
 use core::slice;
 
-use spanheap::{PageCount, ReleaseEnd, Stats};
+use spanheap::{PageCount, Policy, ReleaseEnd, Scavenger, Stats};
 use spanheap_guest::balloon::{Heap, PAGE, start_with};
 use spanheap_guest::host::{self, HostMemory, Sample};
 use spanheap_guest::memory::BootMemory;
@@ -46,9 +49,15 @@ fn run(memory: &BootMemory) {
     let bytes = unsafe { slice::from_raw_parts(pointer::<u8>(module.start), length) };
     let tape = Tape::new(bytes).expect("a tape");
     assert_eq!(tape.page_bytes(), PAGE);
-    case("the host's memory follows a recorded trace", || {
-        play(heap, &tape)
-    });
+    if memory.command_line().contains("scavenge") {
+        case("the host gets back what a scavenger thinks right", || {
+            scavenge(heap, &tape)
+        });
+    } else {
+        case("the host's memory follows a recorded trace", || {
+            play(heap, &tape)
+        });
+    }
 }
 
 fn play(heap: &Heap, tape: &Tape<'_>) {
@@ -80,6 +89,66 @@ fn play(heap: &Heap, tape: &Tape<'_>) {
     assert_eq!(heap.backing().stats().health, Health::Working);
     heap.check().expect("sound books");
 }
+
+/// Plays a tape, but for its releases.
+fn scavenge(heap: &Heap, tape: &Tape<'_>) {
+    let mut live = Live::new(heap, tape.seats());
+    assert_eq!(heap.release_all().end, ReleaseEnd::Drained);
+    let mut scales = Scales::new(heap);
+    let mut scavenger = Scavenger::new(Policy::BALANCED);
+    // Nanoseconds of the trace's time: now, and when the scavenger wants to be called.
+    let (mut now, mut next) = (0, 0);
+    for event in tape.events() {
+        match event.expect("a tape that was written whole") {
+            Event::Alloc { seat, pages } => live.alloc(seat, pages),
+            Event::Free { seat } => live.free(seat),
+            Event::FreePart { seat, part } => live.free_part(seat, part),
+            Event::Release => {}
+            Event::Sample { at_ms } => {
+                now = at_ms * NS_PER_MS;
+                while next <= now {
+                    next = scavenger.poll(&mut &*heap, next);
+                }
+                scales.weigh(at_ms, live.pages());
+            }
+            Event::Alive { seat, part } => live.free_part(seat, part),
+        }
+    }
+    assert_eq!(
+        live.pages(),
+        PageCount::ZERO,
+        "not all that lives was freed"
+    );
+
+    let policy = scavenger.policy();
+    let deadline = now + policy.deadline_ns + policy.deadline_ns / 8;
+    let mut polls = 0;
+    while next <= deadline && heap.stats().huge_resident > 0 {
+        now = next;
+        next = scavenger.poll(&mut &*heap, now);
+        polls += 1;
+        // Often enough for a picture.
+        if polls % 8 == 0 {
+            scales.weigh(now / NS_PER_MS, PageCount::ZERO);
+        }
+    }
+    scales.weigh(now / NS_PER_MS, PageCount::ZERO);
+    println!(
+        "    idle after another {polls} polls, at {} ms",
+        now / NS_PER_MS
+    );
+    assert_eq!(
+        heap.stats().huge_resident,
+        0,
+        "not all of it within the deadline"
+    );
+    scales.conclude();
+    assert!(scales.last.host <= SLACK, "the host has not got it back");
+    assert_eq!(heap.backing().stats().health, Health::Working);
+    heap.check().expect("sound books");
+}
+
+const NS_PER_MS: u64 = 1_000_000;
 
 /// What is allowed for what is not the guest's memory: the little that QEMU
 /// allocates meanwhile, and its 18 MiB of program and libraries, of which another

@@ -40,8 +40,9 @@ pub(crate) struct Options {
     #[arg(long)]
     full_speed: bool,
 
-    /// Leave the host's huge pages on, and release whole ones only: nothing is
-    /// split, but this trace leaves hardly any of them idle.
+    /// Leave the host's huge pages on, and let the scavenger release whole ones when
+    /// it thinks right: nothing is split, but until it ends this trace leaves hardly
+    /// any of them idle.
     #[arg(long)]
     huge_pages: bool,
 
@@ -60,9 +61,8 @@ pub(crate) fn demo(kernel: &Path, options: &Options) -> Result<End, Error> {
     // What cannot be written is known at the beginning.
     fs::File::create(&path).map_err(|why| format!("{}: {why}", path.display()))?;
     let name = machines::name_of(kernel);
-    let replayed = Replayed::by(&name)?.ok_or("this kernel replays no trace")?;
     let line = if options.huge_pages {
-        machines::RELEASE_HUGE_PAGES
+        machines::SCAVENGE
     } else {
         machines::RELEASE_SINGLE_PAGES
     };
@@ -72,6 +72,7 @@ pub(crate) fn demo(kernel: &Path, options: &Options) -> Result<End, Error> {
         limit: LIMIT,
         ..machine.ok_or("this kernel is for no such machine")?
     };
+    let replayed = Replayed::by(&name, &machine)?.ok_or("this kernel replays no trace")?;
     println!("{machine}");
     let mut show = Show::new(replayed.ms(), !options.full_speed);
     let ended = boot(kernel, &machine, Some(&replayed.tape()), &mut show);

@@ -106,7 +106,8 @@ const FOUR_CPUS: &[&str] = &["-smp", "4"];
 
 /// What the kernel that replays a trace is told. Single pages are tried where the
 /// host has no huge pages either: only there is what is given back free at once.
-pub(crate) const RELEASE_HUGE_PAGES: &str = "release huge pages";
+pub(crate) const SCAVENGE: &str = "scavenge";
+pub(crate) const SCAVENGE_CHURN: &str = "scavenge churn";
 pub(crate) const RELEASE_SINGLE_PAGES: &str = "release single pages";
 
 /// Returns a kernel's name: its file's, without what cargo adds.
@@ -134,10 +135,7 @@ pub(crate) fn for_kernel(name: &str, architecture: Architecture) -> Vec<Machine>
         end,
         ..machine(kind, 64, &[], seconds)
     };
-    let huge = |machine| Machine {
-        line: RELEASE_HUGE_PAGES,
-        ..machine
-    };
+    let told = |line, machine| Machine { line, ..machine };
     let single = |machine| Machine {
         line: RELEASE_SINGLE_PAGES,
         huge_pages: false,
@@ -174,7 +172,11 @@ pub(crate) fn for_kernel(name: &str, architecture: Architecture) -> Vec<Machine>
         // blocks and the tape come to less than 64 MiB.
         "replay" => {
             let pc = machine(PC, 2048, OVER_PCI, 180);
-            vec![huge(pc.clone()), single(pc)]
+            vec![
+                told(SCAVENGE, pc.clone()),
+                told(SCAVENGE_CHURN, machine(PC, 1024, OVER_PCI, 180)),
+                single(pc),
+            ]
         }
         // 1 GiB in pieces, and something beside it.
         "reporting" => vec![machine(PC, 1536, OVER_PCI, 90)],

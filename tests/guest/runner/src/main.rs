@@ -78,12 +78,11 @@ fn main() -> ExitCode {
 /// Boots a kernel on all its machines, and returns whether all boots have held.
 fn test(kernel: &Path) -> Result<bool, Error> {
     let name = machines::name_of(kernel);
-    let replayed = Replayed::by(&name)?;
     let mut held = true;
     for machine in machines::for_kernel(&name, Architecture::of(kernel)?) {
         println!("boot {name} on {machine}");
         let start = Instant::now();
-        let ended = one(kernel, &machine, replayed.as_ref());
+        let ended = one(kernel, &name, &machine);
         let seconds = start.elapsed().as_secs_f64();
         let failed = match ended {
             Ok(end) if end == machine.end => {
@@ -100,9 +99,10 @@ fn test(kernel: &Path) -> Result<bool, Error> {
 }
 
 /// One boot, and the picture of what was recorded.
-fn one(kernel: &Path, machine: &Machine, replayed: Option<&Replayed>) -> Result<End, Error> {
+fn one(kernel: &Path, name: &str, machine: &Machine) -> Result<End, Error> {
+    let replayed = Replayed::by(name, machine)?;
     let mut print = Print::default();
-    let tape = replayed.map(Replayed::tape);
+    let tape = replayed.as_ref().map(Replayed::tape);
     let end = boot::boot(kernel, machine, tape.as_deref(), &mut print)?;
     if let Some(replayed) = replayed
         && !print.recording.is_empty()

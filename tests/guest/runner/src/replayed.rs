@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use spanheap_replay::trace::{self, Trace};
 
 use crate::Error;
-use crate::machines::Machine;
+use crate::machines::{Machine, RELEASE_SINGLE_PAGES};
 use crate::recording::Recording;
 use crate::tape::{RELEASE_EVERY_MS, Tape};
 
@@ -21,13 +21,17 @@ pub(crate) struct Replayed {
 }
 
 impl Replayed {
-    /// Reads the trace that a kernel replays, if it is one that does.
-    pub(crate) fn by(kernel: &str) -> Result<Option<Self>, Error> {
-        let name = match kernel {
-            "replay" => "redis.pagetrace.gz",
+    /// Reads or makes the trace that a kernel replays on a machine, if it is one that
+    /// does.
+    pub(crate) fn by(kernel: &str, machine: &Machine) -> Result<Option<Self>, Error> {
+        let (name, trace) = match (kernel, machine.line) {
+            ("replay", _) => {
+                let name = "redis.pagetrace.gz";
+                let file = File::open(Path::new(TRACES).join(name))?;
+                (name, trace::read(file)?)
+            }
             _ => return Ok(None),
         };
-        let trace = trace::read(File::open(Path::new(TRACES).join(name))?)?;
         let tape = Tape::write(&trace)?;
         Ok(Some(Self { name, trace, tape }))
     }
@@ -44,10 +48,12 @@ impl Replayed {
 
     /// Draws what was recorded on a machine, as SVG.
     pub(crate) fn draw(&self, machine: &Machine, recording: &Recording) -> Result<String, Error> {
-        let title = format!(
-            "{} in a guest, told to {} every {RELEASE_EVERY_MS} ms",
-            self.name, machine.line
-        );
+        let when = if machine.line == RELEASE_SINGLE_PAGES {
+            format!(" every {RELEASE_EVERY_MS} ms")
+        } else {
+            String::new()
+        };
+        let title = format!("{} in a guest, told to {}{when}", self.name, machine.line);
         recording.draw(&title, &self.trace.header.source)
     }
 }

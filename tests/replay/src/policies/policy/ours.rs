@@ -3,7 +3,7 @@
 //! It is told what releasing and taking back a huge page cost, as whoever uses it
 //! should tell it, and nothing else.
 
-use spanheap::{Budget, Costs, Policy as Numbers, Reclaim, Release, Scavenger, Stats};
+use spanheap::{Costs, Policy as Numbers, Scavenger};
 
 use super::{Policy, Scene};
 
@@ -56,39 +56,10 @@ impl Ours {
 
 impl Policy for Ours {
     fn poll(&mut self, now_ns: u64, scene: &mut Scene<'_>) -> Option<u64> {
-        Some(self.0.poll(&mut Any(scene.heap), now_ns))
+        Some(self.0.poll(scene.heap, now_ns))
     }
 
     fn floor_bytes(&self) -> u64 {
         self.0.policy().minimum
-    }
-}
-
-/// Any heap, as one with a size.
-struct Any<'a>(&'a mut dyn Reclaim);
-
-impl Reclaim for Any<'_> {
-    fn stats(&self) -> Stats {
-        self.0.stats()
-    }
-
-    fn tick(&mut self, ms: u32) {
-        self.0.tick(ms);
-    }
-
-    fn release(&mut self, budget: Budget) -> Release {
-        self.0.release(budget)
-    }
-
-    fn gather(&mut self) {
-        self.0.gather();
-    }
-
-    fn release_inside(&mut self, budget: Budget) -> Release {
-        self.0.release_inside(budget)
-    }
-
-    fn set_limit(&mut self, bytes: u64) {
-        self.0.set_limit(bytes);
     }
 }
