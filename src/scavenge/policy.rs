@@ -53,8 +53,8 @@ pub struct Policy {
     /// pressure.
     pub minimum: u64,
     /// And so much of the peak of demand within the last deadline, in thousandths,
-    /// until the deadline; but no more than is in use, so that nothing stays in an
-    /// idle system.
+    /// until the deadline; but no more than half of what is in use, so that nothing
+    /// stays in an idle system.
     pub headroom: u32,
     /// What has been idle for so long goes, whatever it has cost so far, but for the
     /// minimum; nanoseconds.
@@ -88,7 +88,7 @@ impl Policy {
         minimum: 0,
         headroom: 20,
         deadline_ns: 10_000_000_000,
-        young_ns: 50_000_000,
+        young_ns: 100_000_000,
         step: 256 << 20,
         calls: 8,
     };

@@ -75,8 +75,9 @@ pub struct Scavenger {
     committed: u64,
     /// How long the last call said to wait.
     wait: u64,
-    /// What was in use then.
+    /// What was in use then, and for how long it has been.
     demand: PageCount,
+    still: u64,
 }
 
 impl Scavenger {
@@ -92,6 +93,7 @@ impl Scavenger {
             committed: 0,
             wait: 0,
             demand: PageCount::ZERO,
+            still: 0,
         }
     }
 
@@ -112,7 +114,7 @@ impl Scavenger {
     /// Releases at most a [`step`](Policy::step), and reads one record for each huge
     /// page that is idle and resident.
     pub fn poll(&mut self, heap: &mut (impl Reclaim + ?Sized), now: u64) -> u64 {
-        let stats = self.look(heap, now);
+        let stats = self.look_closely(heap, now);
         let policy = self.policy;
         let ms_now = wrapping_ms(self.clock.passed());
         let idle = idle_huge(&stats);
@@ -127,7 +129,7 @@ impl Scavenger {
 
         // What is due, as long as there is something to pay with.
         let headroom = scale(self.peak.get(), policy.headroom.into(), 1000);
-        let headroom = headroom.min(stats.bytes(stats.in_use));
+        let headroom = whole_huge(&stats, headroom.min(stats.bytes(stats.in_use) / 2));
         let above_headroom = idle
             .saturating_sub(gone)
             .saturating_sub(headroom.max(policy.minimum));
@@ -153,19 +155,18 @@ impl Scavenger {
         self.wait = if is_cut {
             NS_PER_MS
         } else {
-            let quiet = self.quiet(&stats, gone);
+            let quiet = self.quiet(gone);
             held.fold(quiet, u64::min).max(NS_PER_MS)
         };
-        self.demand = stats.in_use;
         heap.tick(wrapping_ms(self.clock.passed().wrapping_add(self.wait)));
         now.saturating_add(self.wait)
     }
 
     /// Returns for how long nobody need look if nothing becomes due: twice as long
     /// each time that nothing has changed.
-    fn quiet(&self, stats: &Stats, gone: u64) -> u64 {
+    fn quiet(&self, gone: u64) -> u64 {
         let least = self.policy.young_ns.clamp(NS_PER_MS, LONGEST);
-        if gone > 0 || stats.in_use != self.demand {
+        if gone > 0 || self.still == 0 {
             least
         } else {
             self.wait.saturating_mul(2).clamp(least, LONGEST)
@@ -243,6 +244,28 @@ impl Scavenger {
             done = both(done, inside);
         }
         done
+    }
+
+    /// The same as [`look`](Self::look); and what CPUs hold for themselves is made
+    /// idle, once nothing has changed for a good part of the deadline.
+    fn look_closely(&mut self, heap: &mut (impl Reclaim + ?Sized), now: u64) -> Stats {
+        let before = self.clock.passed();
+        let mut stats = self.look(heap, now);
+        if stats.in_use != self.demand {
+            self.demand = stats.in_use;
+            self.still = 0;
+            return stats;
+        }
+        let passed = self.clock.passed().wrapping_sub(before);
+        let enough = self.policy.deadline_ns / 4;
+        let was_enough = self.still >= enough;
+        self.still = self.still.saturating_add(passed);
+        if !was_enough && self.still >= enough {
+            heap.gather();
+            stats = Reclaim::stats(heap);
+            self.demand = stats.in_use;
+        }
+        stats
     }
 
     /// Lets time pass, pays for what was taken back, and notes the demand.
@@ -324,6 +347,14 @@ fn idle_huge(stats: &Stats) -> u64 {
     match stats.geometry.huge_pages() {
         Some(pages) => u64::from(stats.huge_resident) * stats.bytes(pages),
         None => stats.bytes(stats.idle) - stats.bytes(stats.released),
+    }
+}
+
+/// Rounds bytes down to whole huge pages, if there are any.
+fn whole_huge(stats: &Stats, bytes: u64) -> u64 {
+    match stats.geometry.huge_pages() {
+        Some(pages) => bytes & !(stats.bytes(pages) - 1),
+        None => bytes,
     }
 }
 

@@ -34,7 +34,8 @@ pub struct Charges {
     pub release_calls: u64,
     /// Bytes given back, each as often as it was.
     pub released_bytes: u64,
-    /// And how many of them in whole huge pages.
+    /// And how many of them broke no huge page: a whole one went of which nothing
+    /// lived, or what was still there of one that was not whole before.
     pub whole_bytes: u64,
     /// Bytes taken back.
     pub taken_bytes: u64,
@@ -131,6 +132,8 @@ impl Account {
                 gone += had.count_ones();
                 self.resident[word] &= !mask;
             }
+            let before = self.huge[part.huge];
+            let breaks = before.live > 0 || before.is_idle() && gone < FRAMES;
             self.change(part.huge, |huge| {
                 huge.resident -= gone;
                 huge.paid_ns = 0;
@@ -139,7 +142,7 @@ impl Account {
             self.charges.release_ns += self.prices.release(gone);
             let bytes = u64::from(gone) * FRAME_BYTES;
             self.charges.released_bytes += bytes;
-            if gone == FRAMES {
+            if !breaks {
                 self.charges.whole_bytes += bytes;
             }
         }
@@ -262,9 +265,13 @@ mod tests {
         account.commit(100, 512);
         assert_eq!(account.charges.take_ns, 350_000);
         account.release(511, 512);
-        assert_eq!(account.charges.whole_bytes, HUGE_BYTES);
+        assert_eq!(account.charges.whole_bytes, HUGE_BYTES, "it is broken");
         account.commit(511, 512);
         assert_eq!(account.charges.take_ns, 351_800);
+        account.release(511, 512);
+        account.release(0, 100);
+        let more = 100 * FRAME_BYTES;
+        assert_eq!(account.charges.whole_bytes, HUGE_BYTES + more, "it was");
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Default for Churn<'_> {
             ramp_ms: 100,
             pauses_ms: &[10, 30, 100, 300, 1000, 3000, 10_000],
             each_ms: 12_000,
-            least: 3,
+            least: 10,
         }
     }
 }
@@ -195,6 +195,7 @@ mod tests {
             pages: 1000,
             pauses_ms: &[100, 900],
             each_ms: 800,
+            least: 3,
             ..Churn::default()
         };
         let load = Load::churn(&churn);

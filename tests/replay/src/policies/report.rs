@@ -67,8 +67,8 @@ pub struct PolicyReport {
     pub drain_cpu_ms: f64,
     /// Bytes resident after that.
     pub left_bytes: u64,
-    /// The part of the released bytes that went in whole huge pages, those after
-    /// the load's end included.
+    /// The part of the released bytes that broke no huge page, since nothing of it was
+    /// in use and all of it went; those after the load's end included.
     pub whole_part: Option<f64>,
     /// The most that one allocation had to wait.
     pub longest_stall_us: f64,
