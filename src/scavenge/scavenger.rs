@@ -129,7 +129,8 @@ impl Scavenger {
 
         // What is due, as long as there is something to pay with.
         let headroom = scale(self.peak.get(), policy.headroom.into(), 1000);
-        let headroom = whole_huge(&stats, headroom.min(stats.bytes(stats.in_use) / 2));
+        let most = whole_huge(&stats, stats.bytes(stats.in_use) / 2);
+        let headroom = headroom.min(most);
         let above_headroom = idle
             .saturating_sub(gone)
             .saturating_sub(headroom.max(policy.minimum));
