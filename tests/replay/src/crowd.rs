@@ -247,6 +247,18 @@ impl Recorded for &Crowd<'_, '_> {
         self.heap.release(budget)
     }
 
+    fn tick(&mut self, ms: u32) {
+        self.heap.tick(ms);
+    }
+
+    fn quick_stats(&self) -> Stats {
+        self.heap.treap_stats()
+    }
+
+    fn gather(&mut self) {
+        self.heap.gather();
+    }
+
     fn touched(&self) -> u32 {
         self.counts().touched
     }
@@ -274,7 +286,8 @@ impl Onlooker<'_, '_, '_> {
     fn finish(mut self, ground: &mut Ground<'_>) -> Result<Outcome, RssError> {
         let heap = self.crowd.heap;
         self.recorder.sample_now(&self.crowd, ground)?;
-        self.recorder.given_back += u64::from(heap.release_all().pages.get());
+        self.crowd.gather();
+        self.recorder.conclude(&mut self.crowd, ground)?;
         self.recorder.sample_now(&self.crowd, ground)?;
         let rss_end = (ground.rss)()?;
         let stats = heap.stats();

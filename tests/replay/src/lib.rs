@@ -42,5 +42,6 @@ pub use error::Error;
 pub use history::{History, Sample};
 pub use options::{FreeBy, HeapKind, Options, Peer};
 pub use patience::Patience;
+pub use recorder::When;
 pub use report::Report;
 pub use run::run;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
+use crate::policies::Preset;
+
 /// Which heap is replayed against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum HeapKind {
@@ -62,6 +64,11 @@ pub struct Options {
     /// least that lay idle at any moment of it is released.
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub release_after: Option<u64>,
+
+    /// Leave it to a scavenger of this policy when to release what, by trace time. At
+    /// the end it is left alone until its deadline has passed.
+    #[arg(long, value_enum, conflicts_with = "release_after")]
+    pub scavenge: Option<Preset>,
 
     /// Time this allocator, too, over the same events.
     #[arg(long, value_enum)]

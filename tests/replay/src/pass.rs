@@ -5,7 +5,8 @@
 //! by trace time, and the heap's own count of pages in use is compared with
 //! what lives.
 //!
-//! Order matters at the end: first everything idle is released, then what is
+//! Order matters at the end: first everything idle is released, or a scavenger is left
+//! alone until its deadline; then what is
 //! resident is measured, and last the blocks that still live are verified, so
 //! that a release that took a live page's memory does not go unseen.
 
@@ -16,7 +17,7 @@ use crate::adaptor::{Denied, Heap, OverHeap};
 use crate::history::History;
 use crate::live::Live;
 use crate::picture::Layout;
-use crate::recorder::{Recorded, Recorder};
+use crate::recorder::{Recorded, Recorder, When};
 use crate::resident;
 use crate::trace::{Op, Trace};
 
@@ -29,8 +30,8 @@ pub struct Ground<'g> {
     pub rss: &'g mut dyn FnMut() -> Result<u64, RssError>,
     /// Hears how many operations were done.
     pub progress: &'g mut dyn FnMut(u64),
-    /// After how much trace time idle memory is released; `None`: at the end.
-    pub release_after_ms: Option<u64>,
+    /// When idle memory is released.
+    pub when: When,
     /// Where the layout goes, if anybody wants it: before the last release,
     /// and after it.
     pub layouts: Option<[Layout; 2]>,
@@ -39,7 +40,7 @@ pub struct Ground<'g> {
 impl std::fmt::Debug for Ground<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ground")
-            .field("release_after_ms", &self.release_after_ms)
+            .field("when", &self.when)
             .finish_non_exhaustive()
     }
 }
@@ -153,6 +154,10 @@ impl<A: OverHeap> Recorded for Seen<'_, A> {
         self.runs.heap_mut().release(budget)
     }
 
+    fn tick(&mut self, ms: u32) {
+        self.runs.heap_mut().tick(ms);
+    }
+
     fn touched(&self) -> u32 {
         self.touched
     }
@@ -236,7 +241,7 @@ impl<A: OverHeap> Pass<'_, A> {
         self.sample_now(ground)?;
         self.note_layout(ground, 0);
         let (recorder, mut seen) = self.seen();
-        recorder.release(Budget::ALL, &mut seen);
+        recorder.conclude(&mut seen, ground)?;
         self.sample_now(ground)?;
         self.note_layout(ground, 1);
         let rss_end = (ground.rss)()?;

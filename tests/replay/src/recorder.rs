@@ -3,7 +3,7 @@
 //!
 //! It also releases idle memory by trace time, since that is when it looks.
 
-use spanheap::{Budget, PageCount, Release, Stats};
+use spanheap::{Budget, PageCount, Policy, Reclaim, Release, Scavenger, Stats};
 use spanheap_hosted::rss::RssError;
 
 use crate::history::{History, Sample};
@@ -17,10 +17,84 @@ pub(crate) trait Recorded {
     fn stats(&self) -> Stats;
     /// Releases idle memory.
     fn release(&mut self, budget: Budget) -> Release;
+    /// Sets the clock by which huge pages age.
+    fn tick(&mut self, ms: u32);
+    /// Returns the counters that a scavenger goes by.
+    fn quick_stats(&self) -> Stats {
+        self.stats()
+    }
+    /// Makes idle what CPUs hold for themselves.
+    fn gather(&mut self) {}
     /// Returns the page after the highest that was ever handed out: first fit never
     /// reached what lies above.
     fn touched(&self) -> u32;
 }
+
+/// When idle memory is released.
+#[derive(Clone, Debug)]
+pub enum When {
+    /// All of it, at the end.
+    AtTheEnd,
+    /// What has been idle for so many milliseconds, and the rest at the end.
+    After(u64),
+    /// When a scavenger of this policy thinks right, which is called by trace time,
+    /// and after the end until its deadline.
+    Scavenged(Policy),
+}
+
+impl When {
+    /// For how long a scavenger is left alone after the end: its deadline, which may
+    /// count from the last time that it was called.
+    fn after_the_end_ms(&self) -> u64 {
+        match self {
+            Self::AtTheEnd | Self::After(_) => 0,
+            Self::Scavenged(policy) => {
+                (policy.deadline_ns + policy.deadline_ns / 8).div_ceil(NS_PER_MS)
+            }
+        }
+    }
+}
+
+/// Who decides what is released, by trace time.
+enum Judge {
+    Nobody,
+    Patience(Patience),
+    Scavenger {
+        scavenger: Box<Scavenger>,
+        /// When it wants to be called, in nanoseconds.
+        next: u64,
+    },
+}
+
+/// What a scavenger drives.
+struct Driven<'r, R> {
+    heap: &'r mut R,
+    given_back: &'r mut u64,
+}
+
+impl<R: Recorded> Reclaim for Driven<'_, R> {
+    fn stats(&self) -> Stats {
+        self.heap.quick_stats()
+    }
+
+    fn tick(&mut self, ms: u32) {
+        self.heap.tick(ms);
+    }
+
+    fn release(&mut self, budget: Budget) -> Release {
+        let done = self.heap.release(budget);
+        *self.given_back += u64::from(done.pages.get());
+        done
+    }
+
+    fn gather(&mut self) {
+        self.heap.gather();
+    }
+
+    fn set_limit(&mut self, _: u64) {}
+}
+
+const NS_PER_MS: u64 = 1_000_000;
 
 /// The record of one pass.
 pub(crate) struct Recorder {
@@ -31,7 +105,8 @@ pub(crate) struct Recorder {
     pub(crate) rss_peak: u64,
     /// Pages given back, each as often as it was.
     pub(crate) given_back: u64,
-    patience: Option<Patience>,
+    judge: Judge,
+    now_ms: u64,
 }
 
 impl Recorder {
@@ -41,11 +116,19 @@ impl Recorder {
         (ground.rss)()?;
         let baseline = (ground.rss)()?;
         Ok(Self {
-            history: History::new(trace.header.ms),
+            history: History::new(trace.header.ms + ground.when.after_the_end_ms()),
             baseline,
             rss_peak: baseline,
             given_back: 0,
-            patience: ground.release_after_ms.map(Patience::new),
+            judge: match ground.when {
+                When::AtTheEnd => Judge::Nobody,
+                When::After(ms) => Judge::Patience(Patience::new(ms)),
+                When::Scavenged(policy) => Judge::Scavenger {
+                    scavenger: Box::new(Scavenger::new(policy)),
+                    next: 0,
+                },
+            },
+            now_ms: 0,
         })
     }
 
@@ -58,7 +141,7 @@ impl Recorder {
 
     /// Sees what is idle after an operation, if that matters.
     pub(crate) fn observe(&mut self, heap: &impl Recorded) {
-        if let Some(patience) = &mut self.patience {
+        if let Judge::Patience(patience) = &mut self.judge {
             patience.observe(idle(&heap.stats()));
         }
     }
@@ -78,26 +161,55 @@ impl Recorder {
         } else {
             self.history.pass(at_ms);
         }
-        let idle_now = |heap: &_| idle(&Recorded::stats(heap));
-        let due = self.patience.as_mut().and_then(|patience| {
-            let before = idle_now(heap);
-            patience.pass(at_ms, before)
-        });
-        if let Some(due) = due {
-            if due > PageCount::ZERO {
-                let bytes = heap.stats().bytes(due);
-                self.release(Budget::bytes(bytes), heap);
-            }
-            if let Some(patience) = &mut self.patience {
-                patience.begin(idle_now(heap));
+        self.now_ms = at_ms;
+        self.scavenge(heap);
+        if let Judge::Patience(patience) = &mut self.judge {
+            let due = patience.pass(at_ms, idle(&heap.stats()));
+            if let Some(due) = due {
+                if due > PageCount::ZERO {
+                    let bytes = heap.stats().bytes(due);
+                    self.given_back += u64::from(heap.release(Budget::bytes(bytes)).pages.get());
+                }
+                patience.begin(idle(&heap.stats()));
             }
         }
         Ok(is_due)
     }
 
-    /// Releases idle memory.
-    pub(crate) fn release(&mut self, budget: Budget, heap: &mut impl Recorded) {
-        self.given_back += u64::from(heap.release(budget).pages.get());
+    /// Calls the scavenger as often as it wants to be until now; returns whether there
+    /// is one.
+    fn scavenge(&mut self, heap: &mut impl Recorded) -> bool {
+        let Judge::Scavenger { scavenger, next } = &mut self.judge else {
+            return false;
+        };
+        let given_back = &mut self.given_back;
+        while *next <= self.now_ms * NS_PER_MS {
+            *next = scavenger.poll(&mut Driven { heap, given_back }, *next);
+        }
+        true
+    }
+
+    /// Releases everything idle; or lets trace time pass after the end, without a call
+    /// to the heap, until a scavenger's deadline has passed.
+    pub(crate) fn conclude(
+        &mut self,
+        heap: &mut impl Recorded,
+        ground: &mut Ground<'_>,
+    ) -> Result<(), RssError> {
+        if !self.scavenge(heap) {
+            self.given_back += u64::from(heap.release(Budget::ALL).pages.get());
+            return Ok(());
+        }
+        let until = self.now_ms + ground.when.after_the_end_ms();
+        while self.now_ms < until {
+            self.now_ms = (self.now_ms + 50).min(until);
+            if self.history.is_due(self.now_ms) {
+                let sample = self.sample(heap, ground)?;
+                self.history.take(self.now_ms, sample);
+            }
+            self.scavenge(heap);
+        }
+        Ok(())
     }
 
     /// Takes a sample, whenever the last one was.

@@ -31,6 +31,8 @@ pub struct Report {
     pub trace_ms: u64,
     /// After how much trace time idle memory was released; `null`: at the end.
     pub release_after_ms: Option<u64>,
+    /// The policy of the scavenger that released idle memory, if one did.
+    pub scavenge: Option<&'static str>,
 
     /// Events in the trace, time and CPU changes included.
     pub events: u64,
@@ -94,6 +96,8 @@ pub struct Report {
     pub given_back_bytes: u64,
     /// Whole huge pages inside single free spans, at the end.
     pub free_huge_pages_end: u64,
+    /// And how many of those have memory behind them.
+    pub idle_huge_pages_end: u64,
     /// The most spans at once.
     pub spans_peak: u32,
     /// The heap's metadata.
@@ -110,7 +114,7 @@ pub struct Report {
 
 impl Report {
     /// Returns whether the heap did all that the trace asked for, and lost
-    /// nothing.
+    /// nothing; and whether a scavenger gave all whole huge pages back.
     #[must_use]
     pub const fn is_good(&self) -> bool {
         self.refused == 0
@@ -118,6 +122,7 @@ impl Report {
             && self.verify_errors == 0
             && self.count_errors == 0
             && self.check_error.is_none()
+            && (self.scavenge.is_none() || self.idle_huge_pages_end == 0)
     }
 }
 
@@ -216,6 +221,11 @@ impl fmt::Display for Report {
                 self.free_huge_pages_end,
                 "of 2 MiB"
             )
+        )?;
+        write!(
+            f,
+            "{}",
+            count("of them not given back", self.idle_huge_pages_end, "")
         )?;
         write!(
             f,

@@ -17,7 +17,9 @@ use crate::output::Output;
 use crate::pass::{Ground, Outcome};
 use crate::picture::{self, Captions, Layout, grouped};
 use crate::plan::{Plan, enough_memory};
+use crate::policies::Preset;
 use crate::progress::Progress;
+use crate::recorder::When;
 use crate::report::Report;
 use crate::trace::{self, Trace};
 use crate::witness::witness;
@@ -55,7 +57,11 @@ pub fn run(options: &Options) -> Result<Report, Error> {
     let mut ground = Ground {
         rss: &mut process_rss_bytes,
         progress: &mut |done| progress.done(8 * done),
-        release_after_ms: options.release_after,
+        when: match (options.scavenge, options.release_after) {
+            (Some(preset), _) => When::Scavenged(preset.numbers()),
+            (None, Some(ms)) => When::After(ms),
+            (None, None) => When::AtTheEnd,
+        },
         layouts: map.is_some().then(|| {
             let pages = window.pages().get();
             [Layout::new(pages), Layout::new(pages)]
@@ -80,9 +86,10 @@ pub fn run(options: &Options) -> Result<Report, Error> {
     };
     let on = format!("{} on {heap}", report.trace);
     if let Some(file) = plot {
-        let when = match options.release_after {
-            None => "idle memory released at the end".into(),
-            Some(ms) => format!("memory released when idle for {} ms", grouped(ms)),
+        let when = match (options.scavenge, options.release_after) {
+            (Some(preset), _) => format!("the scavenger's policy is {}", preset.name()),
+            (None, None) => "idle memory released at the end".into(),
+            (None, Some(ms)) => format!("memory released when idle for {} ms", grouped(ms)),
         };
         let captions = Captions {
             title: &format!("{on}: {when}"),
@@ -146,6 +153,7 @@ fn report(
         range_pages: plan.pages.get(),
         trace_ms: trace.header.ms,
         release_after_ms: options.release_after,
+        scavenge: options.scavenge.map(Preset::name),
         events: trace.counts.events,
         allocs: trace.counts.allocs,
         frees: trace.counts.frees,
@@ -182,6 +190,7 @@ fn report(
         live_end_bytes: outcome.live_end_pages * page_bytes,
         released_bytes: stats.bytes(stats.released),
         given_back_bytes: outcome.given_back_pages * page_bytes,
+        idle_huge_pages_end: stats.huge_resident.into(),
         free_huge_pages_end: u64::from(stats.huge_resident) + u64::from(stats.huge_released),
         spans_peak: stats.spans_peak,
         metadata_bytes: books.bytes() as u64,

@@ -38,6 +38,10 @@ macro_rules! heap {
                 LockedHeap::free_part_at(self, address, pages)
             }
 
+            fn tick(&mut self, ms: u32) {
+                LockedHeap::tick(self, ms);
+            }
+
             fn release(&mut self, budget: Budget) -> Release {
                 LockedHeap::release(self, budget)
             }

@@ -151,6 +151,8 @@ pub trait Heap {
     ///
     /// As there.
     fn free_part_at(&mut self, address: u64, pages: PageCount) -> Result<(), FreeError>;
+    /// See [`spanheap::PageHeap::tick`].
+    fn tick(&mut self, ms: u32);
     /// See [`spanheap::PageHeap::release`].
     fn release(&mut self, budget: Budget) -> Release;
     /// Returns the counters.

@@ -32,6 +32,10 @@ impl<B: Backing> Heap for PageHeap<'_, B> {
         PageHeap::free_part_at(self, address, pages)
     }
 
+    fn tick(&mut self, ms: u32) {
+        PageHeap::tick(self, ms);
+    }
+
     fn release(&mut self, budget: Budget) -> Release {
         PageHeap::release(self, budget)
     }

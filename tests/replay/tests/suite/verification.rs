@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use spanheap::{Backing, Page, PageCount, PageHeap, PageRange, Residency};
 use spanheap_hosted::{HostedBacking, rss::process_rss_bytes};
+use spanheap_replay::When;
 use spanheap_replay::adaptor::{ByHandle, Denied, OverHeap, PageRuns};
 use spanheap_replay::books::{Books, geometry};
 use spanheap_replay::live::{Live, Memory};
@@ -145,7 +146,7 @@ fn outcome(wrong: Wrong) -> Outcome {
     let mut ground = Ground {
         rss: &mut process_rss_bytes,
         progress: &mut |_| {},
-        release_after_ms: Some(1),
+        when: When::After(1),
         layouts: None,
     };
     pass::run(&trace, &mut faulty, live, &mut ground).unwrap()

@@ -3,12 +3,13 @@
 //! It is told what releasing and taking back a huge page cost, as whoever uses it
 //! should tell it, and nothing else.
 
+use clap::ValueEnum;
 use spanheap::{Costs, Policy as Numbers, Scavenger};
 
 use super::{Policy, Scene};
 
 /// A policy that comes with the heap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Preset {
     /// [`EAGER`](spanheap::Policy::EAGER).
     Eager,
@@ -32,7 +33,9 @@ impl Preset {
         }
     }
 
-    const fn numbers(self) -> Numbers {
+    /// Returns what it is made of.
+    #[must_use]
+    pub const fn numbers(self) -> Numbers {
         match self {
             Self::Eager => Numbers::EAGER,
             Self::Balanced => Numbers::BALANCED,
