@@ -79,6 +79,8 @@ pub struct Scavenger {
     committed: u64,
     /// How long the last call said to wait.
     wait: u64,
+    /// And until when, by the time that has passed.
+    until: u64,
     /// What was in use then.
     demand: PageCount,
 }
@@ -95,6 +97,7 @@ impl Scavenger {
             returned: 0,
             committed: 0,
             wait: 0,
+            until: 0,
             demand: PageCount::ZERO,
         }
     }
@@ -119,12 +122,16 @@ impl Scavenger {
         let stats = self.look(heap, now);
         let policy = self.policy;
         let ms_now = wrapping_ms(self.clock.passed());
+        if self.clock.passed() / NS_PER_MS > self.until / NS_PER_MS {
+            heap.catch_up(ms_now);
+        }
         let idle = idle_huge(&stats);
 
         // What is overdue, whatever it costs.
         let above_minimum = idle.saturating_sub(policy.minimum);
-        let hold = Hold::fixed(ms_now, ms(policy.deadline_ns));
-        let overdue = self.release(heap, above_minimum.min(policy.step), Some(hold));
+        let hold = Hold::fixed(ms_now, ms(policy.deadline_ns.max(policy.young_ns)));
+        let budget = Budget::bytes(above_minimum.min(policy.step)).held(hold);
+        let overdue = self.release(heap, budget.calls(policy.calls));
         let gone = stats.bytes(overdue.pages);
 
         // What is due, as long as there is something to pay with.
@@ -136,8 +143,11 @@ impl Scavenger {
         let step = policy.step.saturating_sub(gone);
         let bytes = above_headroom.min(affordable).min(step);
         let due = (bytes > 0).then(|| {
-            let hold = self.hold(&stats, ms_now);
-            self.release(heap, bytes, Some(hold))
+            let budget = Budget::bytes(bytes).held(self.hold(&stats, ms_now));
+            self.release(
+                heap,
+                budget.calls(policy.calls.saturating_sub(overdue.calls)),
+            )
         });
 
         // The step is used up, and there is more.
@@ -155,18 +165,22 @@ impl Scavenger {
             held.fold(quiet, u64::min).max(NS_PER_MS)
         };
         self.demand = stats.in_use;
-        heap.tick(wrapping_ms(self.clock.passed().wrapping_add(self.wait)));
+        self.until = self.clock.passed().wrapping_add(self.wait);
+        heap.tick(ms_now, wrapping_ms(self.until));
         now.saturating_add(self.wait)
     }
 
     /// Returns for how long nobody need look if nothing becomes due: twice as long
-    /// each time that nothing has changed.
+    /// each time that nothing has changed, and no longer than it said if it is called
+    /// before that.
     fn quiet(&self, stats: &Stats, gone: u64) -> u64 {
         let least = self.policy.young_ns.clamp(NS_PER_MS, LONGEST);
         if gone > 0 || stats.in_use != self.demand {
-            least
-        } else {
-            self.wait.saturating_mul(2).clamp(least, LONGEST)
+            return least;
+        }
+        match self.until.checked_sub(self.clock.passed()) {
+            Some(left) if left > 0 => left.min(LONGEST),
+            _ => self.wait.saturating_mul(2).clamp(least, LONGEST),
         }
     }
 
@@ -177,27 +191,26 @@ impl Scavenger {
         heap.gather();
         let stats = self.look(heap, now);
         self.peak.forget();
-        let idle = stats.bytes(stats.idle) - stats.bytes(stats.released);
-        self.release(heap, idle.saturating_sub(self.policy.minimum), None)
+        let bytes = idle_resident(&stats).saturating_sub(self.policy.minimum);
+        self.release(heap, Budget::bytes(bytes))
     }
 
     /// The machine's owner wants memory.
     pub fn pressure(&mut self, heap: &mut impl Reclaim, now: u64, level: Pressure) -> Release {
         heap.gather();
         let stats = self.look(heap, now);
-        let moderate = idle_huge(&stats).saturating_sub(self.policy.minimum);
         match level {
             Pressure::Moderate => {
-                let any = Hold::fixed(wrapping_ms(self.clock.passed()), 0);
-                self.release(heap, moderate, Some(any))
+                let bytes = idle_huge(&stats).saturating_sub(self.policy.minimum);
+                self.release(heap, self.huge_pages(bytes))
             }
             Pressure::Severe => self.reclaim_all(heap, u64::MAX, &stats),
         }
     }
 
     /// The machine's owner wants so many bytes: what a balloon's target asks for.
-    /// Whole huge pages go first, the minimum and pages inside of huge pages that are
-    /// in use only if they must.
+    /// Whole huge pages go first, rounded up to one; the minimum and pages inside of
+    /// huge pages that are in use only if they must.
     pub fn reclaim(&mut self, heap: &mut impl Reclaim, now: u64, bytes: u64) -> Release {
         heap.gather();
         let stats = self.look(heap, now);
@@ -215,18 +228,38 @@ impl Scavenger {
     }
 
     fn reclaim_all(&mut self, heap: &mut impl Reclaim, bytes: u64, stats: &Stats) -> Release {
-        let mut done = self.release(heap, bytes, None);
-        let gone = stats.bytes(done.pages);
-        if gone < bytes && matches!(done.end, ReleaseEnd::Drained | ReleaseEnd::Budget) {
-            let inside = heap.release_inside(Budget::bytes(bytes - gone));
+        let geometry = stats.geometry;
+        let physical = stats.bytes(geometry.physical_pages());
+        let huge = geometry
+            .huge_pages()
+            .map_or(physical, |pages| stats.bytes(pages));
+        let mut done = Release {
+            pages: PageCount::ZERO,
+            calls: 0,
+            end: ReleaseEnd::Drained,
+        };
+        // If all of it must go, no span need be cut.
+        if bytes < idle_resident(stats) {
+            let whole = self.huge_pages(round_up(bytes, huge));
+            done = plus(done, self.release(heap, whole));
+        }
+        let left = bytes.saturating_sub(stats.bytes(done.pages));
+        if left > 0 && done.end != ReleaseEnd::Refused {
+            let any = Budget::bytes(round_up(left, physical));
+            done = plus(done, self.release(heap, any));
+        }
+        let left = bytes.saturating_sub(stats.bytes(done.pages));
+        if left > 0 && done.end != ReleaseEnd::Refused {
+            let inside = heap.release_inside(Budget::bytes(round_up(left, physical)));
             self.note_released(stats.bytes(inside.pages));
-            done = Release {
-                pages: PageCount::new(done.pages.get().saturating_add(inside.pages.get())),
-                calls: done.calls.saturating_add(inside.calls),
-                end: inside.end,
-            };
+            done = plus(done, inside);
         }
         done
+    }
+
+    /// So many bytes of whole huge pages, however young.
+    fn huge_pages(&self, bytes: u64) -> Budget {
+        Budget::bytes(bytes).held(Hold::fixed(wrapping_ms(self.clock.passed()), 0))
     }
 
     /// Lets time pass, pays for what was taken back, and notes the demand.
@@ -270,11 +303,7 @@ impl Scavenger {
     }
 
     /// Releases, and pays for it.
-    fn release(&mut self, heap: &mut impl Reclaim, bytes: u64, hold: Option<Hold>) -> Release {
-        let budget = match hold {
-            Some(hold) => Budget::bytes(bytes).calls(self.policy.calls).held(hold),
-            None => Budget::bytes(bytes),
-        };
+    fn release(&mut self, heap: &mut impl Reclaim, budget: Budget) -> Release {
         let done = heap.release(budget);
         let bytes = Reclaim::stats(heap).bytes(done.pages);
         self.note_released(bytes);
@@ -293,8 +322,27 @@ impl Scavenger {
 fn idle_huge(stats: &Stats) -> u64 {
     match stats.geometry.huge_pages() {
         Some(pages) => u64::from(stats.huge_resident) * stats.bytes(pages),
-        None => stats.bytes(stats.idle) - stats.bytes(stats.released),
+        None => idle_resident(stats),
     }
+}
+
+/// Returns the bytes that are idle and resident.
+fn idle_resident(stats: &Stats) -> u64 {
+    stats.bytes(stats.idle) - stats.bytes(stats.released)
+}
+
+/// Returns what two releases, one after the other, come to.
+const fn plus(first: Release, then: Release) -> Release {
+    Release {
+        pages: PageCount::new(first.pages.get().saturating_add(then.pages.get())),
+        calls: first.calls.saturating_add(then.calls),
+        end: then.end,
+    }
+}
+
+/// Returns `bytes`, rounded up to a multiple of `unit`, a power of two.
+const fn round_up(bytes: u64, unit: u64) -> u64 {
+    bytes.saturating_add(unit - 1) & !(unit - 1)
 }
 
 /// Returns `of` times `by` through `through`, which is not zero.
