@@ -229,11 +229,11 @@ fn commit<'m>(
         let failed = match next {
             Ok(range) => match backing.sys_used(range) {
                 Ok(()) => {
-                    books.with(|ledger| ledger.committed(&taking, range));
+                    books.with(|ledger| ledger.committed(&mut taking, range));
                     continue;
                 }
                 Err(refused) => {
-                    books.with(|ledger| ledger.uncommitted(range));
+                    books.with(|ledger| ledger.uncommitted(&mut taking));
                     Uncommitted::Refused(refused)
                 }
             },

@@ -70,7 +70,7 @@ impl Ledger<'_> {
     /// Notes which huge pages `start..end` completed, now that they are a part of the
     /// free span `free`.
     #[inline]
-    fn note_idle(&mut self, free: SlotId, start: u32, end: u32) {
+    pub(super) fn note_idle(&mut self, free: SlotId, start: u32, end: u32) {
         let slot = self.pool.at(free);
         if let Some((from, to)) = self.window.geometry().huge_inside(slot.start, slot.end()) {
             self.note_huge_idle(from, to, start, end);
