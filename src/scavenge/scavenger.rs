@@ -77,9 +77,9 @@ pub struct Scavenger {
     returned: u64,
     /// What the heap said it had committed, in pages.
     committed: u64,
-    /// How long the last call said to wait.
+    /// For how long nobody need look while nothing becomes due.
     wait: u64,
-    /// And until when, by the time that has passed.
+    /// When it is to be called again, by the time that has passed.
     until: u64,
     /// What was in use then.
     demand: PageCount,
@@ -158,29 +158,33 @@ impl Scavenger {
             ReleaseEnd::Held(ms) => Some(u64::from(ms).saturating_mul(NS_PER_MS)),
             _ => None,
         });
-        self.wait = if is_cut {
+        let quiet = self.quiet(&stats, gone);
+        let wait = if is_cut {
             NS_PER_MS
         } else {
-            let quiet = self.quiet(&stats, gone);
             held.fold(quiet, u64::min).max(NS_PER_MS)
         };
         self.demand = stats.in_use;
-        self.until = self.clock.passed().wrapping_add(self.wait);
+        self.until = self.clock.passed().wrapping_add(wait);
         heap.tick(ms_now, wrapping_ms(self.until));
-        now.saturating_add(self.wait)
+        now.saturating_add(wait)
     }
 
     /// Returns for how long nobody need look if nothing becomes due: twice as long
     /// each time that nothing has changed, and no longer than it said if it is called
     /// before that.
-    fn quiet(&self, stats: &Stats, gone: u64) -> u64 {
+    fn quiet(&mut self, stats: &Stats, gone: u64) -> u64 {
         let least = self.policy.young_ns.clamp(NS_PER_MS, LONGEST);
         if gone > 0 || stats.in_use != self.demand {
+            self.wait = least;
             return least;
         }
         match self.until.checked_sub(self.clock.passed()) {
             Some(left) if left > 0 => left.min(LONGEST),
-            _ => self.wait.saturating_mul(2).clamp(least, LONGEST),
+            _ => {
+                self.wait = self.wait.saturating_mul(2).clamp(least, LONGEST);
+                self.wait
+            }
         }
     }
 
@@ -190,7 +194,6 @@ impl Scavenger {
         self.peak.forget();
         heap.gather();
         let stats = self.look(heap, now);
-        self.peak.forget();
         let bytes = idle_resident(&stats).saturating_sub(self.policy.minimum);
         self.release(heap, Budget::bytes(bytes))
     }
