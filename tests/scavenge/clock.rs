@@ -182,3 +182,18 @@ fn what_another_verb_did_meanwhile_is_no_look() {
     assert_eq!(rig.idle(), 32);
     assert!(rig.is_backed(range(0, 1).start().number()));
 }
+
+#[test]
+fn a_call_before_the_appointment_changes_nothing_about_it() {
+    let mut rig = Rig::new(Setup::SMALL, POLICY);
+    let _ = rig.take(0, 512);
+    rig.poll_until(5 * SECOND);
+    let (appointment, _) = rig.poll_early();
+    assert_eq!(appointment - rig.now, SECOND);
+    for _ in 0..20 {
+        rig.now += 49 * MS;
+        assert_eq!(rig.poll_early().0, appointment);
+    }
+    rig.now = appointment;
+    assert_eq!(rig.poll_early().0, appointment + SECOND);
+}

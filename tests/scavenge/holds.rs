@@ -172,3 +172,63 @@ fn a_region_that_is_added_late_is_held_like_any_other() {
         }
     }
 }
+
+#[test]
+fn one_that_was_taken_back_between_two_looks_is_not_thought_to_have_been_away_for_longer() {
+    let (mut rig, huge) = one_huge_page(Setup::SMALL);
+    let freed = rig.now;
+    let _ = held(&mut rig, huge);
+    // The looks are further and further apart: the next comes after it breaks even.
+    while rig.now < freed + 900 * MS {
+        let _ = rig.poll();
+    }
+    let _ = rig.poll_early();
+    let _ = rig.take(huge.start().number(), huge.count().get());
+    let (next, _) = rig.poll_early();
+    assert!(next > rig.now);
+    let _ = rig.poll();
+    let held = held(&mut rig, huge);
+    let expected = BREAK_EVEN * MS..=BREAK_EVEN * MS + LATE;
+    assert!(expected.contains(&held), "{} ms", held / MS);
+}
+
+#[test]
+fn each_goes_when_its_own_time_has_come() {
+    let mut rig = Rig::new(Setup::SMALL, POLICY);
+    let used: Vec<_> = (0..4).map(|at| rig.take(at * 128, 128)).collect();
+    let _ = rig.poll();
+    let mut freed = Vec::new();
+    for range in used {
+        rig.free(range);
+        // What becomes free now is stamped with the time of the next look.
+        freed.push(rig.now);
+        run(&mut rig, 120 * MS);
+        let _ = rig.poll();
+    }
+    for freed in freed {
+        let held = rig.until_release() - freed;
+        let expected = UNKNOWN * MS..=UNKNOWN * MS + 60 * MS;
+        assert!(expected.contains(&held), "{} ms", held / MS);
+    }
+}
+
+#[test]
+fn however_many_are_held_above_what_is_due_below_goes() {
+    // A span of more huge pages than are looked at in one step.
+    for kind in [crate::common::Kind::Page, crate::common::Kind::Locked] {
+        let setup = Setup {
+            kind,
+            huge: crate::common::PAGE,
+            pages: 14_000,
+            ..Setup::SMALL
+        };
+        let mut rig = Rig::new(setup, POLICY);
+        rig.poll_until(500 * MS);
+        let used = rig.take(4_000, 10_000);
+        rig.free(used);
+        let gone = rig.until_release();
+        assert!(gone < 600 * MS);
+        assert_eq!(rig.idle(), 10_000, "{kind:?}");
+        assert!(!rig.is_backed(3_999) && rig.is_backed(4_000));
+    }
+}

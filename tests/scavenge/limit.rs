@@ -331,3 +331,40 @@ fn what_is_idle_in_a_cpus_chunks_makes_room_for_a_span() {
     assert!(rig.resident() <= HUGE);
     rig.audit();
 }
+
+#[test]
+fn a_commit_that_was_refused_counts_no_longer() {
+    for kind in ONE_OWNER {
+        let mut rig = released(kind, 0);
+        let _ = rig.set_limit(3 * PAGE);
+        for _ in 0..10 {
+            rig.fake.fail_nth(0, 0);
+            assert!(matches!(rig.alloc(2), Err(AllocError::Refused(_))));
+        }
+        let _ = rig.alloc(3).expect("as much as the limit says");
+        rig.audit();
+    }
+}
+
+#[test]
+fn what_is_being_committed_counts_already() {
+    let mut rig = released(Kind::Locked, 0);
+    let Heap::Locked(heap) = rig.heap else {
+        unreachable!()
+    };
+    heap.set_limit(8 * PAGE);
+    // While the backing commits five pages, somebody else asks for four, and for three.
+    let (answers, seen) = std::sync::mpsc::channel();
+    rig.fake.on_call(move |_| {
+        for pages in [4, 3] {
+            let answer = heap.alloc(count(pages)).map(|span| span.range().count());
+            answers.send(answer).expect("it is looked at below");
+        }
+    });
+    let _ = rig.alloc(5).expect("memory");
+    rig.fake.no_callback();
+    let seen: Vec<_> = seen.try_iter().collect();
+    assert_eq!(seen, [Err(AllocError::Limit), Ok(count(3))]);
+    assert_eq!(rig.resident(), 8 * PAGE);
+    rig.audit();
+}

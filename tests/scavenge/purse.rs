@@ -1,8 +1,8 @@
 //! What it may cost: the purse, its debt, and that the overdue go nevertheless.
 
-use spanheap::{Costs, Policy};
+use spanheap::{Costs, Policy, Residency};
 
-use crate::common::{BREAK_EVEN, MS, PAGE, POLICY, Rig, SECOND, Setup};
+use crate::common::{BREAK_EVEN, MS, PAGE, POLICY, Rig, SECOND, Setup, range};
 
 /// Huge pages of 2 MiB, so that each costs what the policy says.
 const SETUP: Setup = Setup {
@@ -37,7 +37,7 @@ fn the_debt_is_for_what_was_taken_back_and_not_for_the_first_use() {
     // The same, but that the memory is new.
     let mut rig = Rig::new(
         Setup {
-            residency: spanheap::Residency::Released,
+            residency: Residency::Released,
             ..SETUP
         },
         POOR,
@@ -161,4 +161,40 @@ fn no_more_goes_than_can_be_paid_for_and_the_rest_as_it_is_earned() {
         assert!(gone <= earned, "{gone} after {} ms", (polled - begun) / MS);
     }
     assert!(gone >= 6, "{gone}");
+}
+
+#[test]
+fn what_came_back_is_paid_for_once_and_what_is_new_then_not_at_all() {
+    let mut rig = Rig::without_regions(SETUP, POOR);
+    rig.add(range(0, 4 * 512), Residency::Resident);
+    rig.add(range(4 * 512, 4 * 512), Residency::Released);
+    let _ = rig.until_release();
+    // Half of what there was is spent on these, and nothing on those.
+    let back = rig.take(0, 4 * 512);
+    let _ = rig.poll_early();
+    let _ = rig.take(4 * 512, 4 * 512);
+    let _ = rig.poll_early();
+    rig.free(back);
+    let freed = rig.now;
+    let held = rig.until_release() - freed;
+    let expected = 2 * BREAK_EVEN * MS..=2 * BREAK_EVEN * MS + 60 * MS;
+    assert!(expected.contains(&held), "{} ms", held / MS);
+}
+
+#[test]
+fn debt_is_paid_off_before_there_is_anything_to_spend() {
+    // A microsecond is earned in a second, of 80 that it costs to go and come back.
+    let policy = Policy { share: 1, ..POLICY };
+    let mut rig = Rig::new(SETUP, policy);
+    for round in 0..5 {
+        let all = rig.alloc(8 * 512).expect("memory");
+        let _ = rig.poll();
+        rig.free(all);
+        let freed = rig.now;
+        let gone = rig.until_release() - freed;
+        // Once all has come back once, there is nothing. Without debt, what is earned
+        // meanwhile does after nine seconds.
+        let overdue = gone >= policy.deadline_ns;
+        assert_eq!(overdue, round > 1, "round {round}: {} ms", gone / MS);
+    }
 }
