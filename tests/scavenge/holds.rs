@@ -232,3 +232,21 @@ fn however_many_are_held_above_what_is_due_below_goes() {
         assert!(!rig.is_backed(3_999) && rig.is_backed(4_000));
     }
 }
+
+#[test]
+fn of_two_that_are_held_the_first_to_come_due_says_when_to_look() {
+    let mut rig = Rig::new(Setup::SMALL, POLICY);
+    let _ = rig.take(0, 480);
+    let unknown = rig.take(480, 16);
+    let known = rig.take(496, 16);
+    let _ = rig.poll();
+    let _ = held(&mut rig, known);
+    let _ = rig.take(496, 16);
+    let _ = rig.poll();
+    // This one until it breaks even, the one below it for a part of that.
+    rig.free(known);
+    let held = held(&mut rig, unknown);
+    let expected = UNKNOWN * MS..=UNKNOWN * MS + LATE;
+    assert!(expected.contains(&held), "{} ms", held / MS);
+    assert!(rig.is_backed(496));
+}
