@@ -10,6 +10,7 @@ mod heap;
 mod locked;
 mod page;
 pub mod region;
+#[cfg(not(all(test, loom)))]
 mod scavenge;
 mod shared;
 mod span;
@@ -26,6 +27,7 @@ pub use page::{
 };
 #[cfg(not(all(test, loom)))]
 pub use scavenge::{Costs, Policy, Pressure, Reclaim, Scavenger};
+#[cfg(not(all(test, loom)))]
 pub use shared::{Cpu, OneCpu, SharedHeap, SharedMetadata, StaticFront, front_words};
 pub use span::{
     Hold, HugeAge, MapEntry, Metadata, MetadataError, MetadataSize, Slot, Span, SpanInfo,

@@ -252,8 +252,14 @@ impl<'m, B: Backing> LockedHeap<'m, B> {
 
     /// Sets the clock by which huge pages age; see
     /// [`PageHeap::tick`](crate::PageHeap::tick).
-    pub fn tick(&self, ms: u32) {
-        self.locked(|ledger| ledger.tick(ms));
+    pub fn tick(&self, now: u32, until: u32) {
+        self.locked(|ledger| ledger.tick(now, until));
+    }
+
+    /// Sets the same clock to a time later than expected; see
+    /// [`PageHeap::catch_up`](crate::PageHeap::catch_up). The lock is free now and then.
+    pub fn catch_up(&self, ms: u32) {
+        verbs::catch_up(self, ms);
     }
 
     /// Sets the most bytes that may be resident; see

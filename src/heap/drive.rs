@@ -10,6 +10,7 @@
 
 use super::extend::Growing;
 use super::ledger::Ledger;
+use super::release::LOOKS;
 use super::request::{AllocAtError, AllocError, Budget, Release, ReleaseEnd, Request, ResizeError};
 use super::take::{Begun, Taking};
 use crate::backing::{Backing, Refused};
@@ -163,6 +164,20 @@ pub(crate) fn release<'m>(
     release_some(&mut books, backing, budget)
 }
 
+/// Sets the clock by which huge pages age to `ms`, which is later than the last tick
+/// said that it would be.
+pub(crate) fn catch_up<'m>(mut books: impl Books<'m>, ms: u32) {
+    let early = books.with(|ledger| {
+        let early = ledger.ages.stamp();
+        ledger.tick(ms, ms);
+        early
+    });
+    let mut from = 0;
+    while books.with(|ledger| ledger.ages.restamp(from, LOOKS as usize, early)) {
+        from += LOOKS as usize;
+    }
+}
+
 fn release_some<'m>(books: &mut impl Books<'m>, backing: &impl Backing, budget: Budget) -> Release {
     let mut releasing = books.with(|ledger| ledger.start_release(budget));
     let (mut pages, mut calls) = (0, 0);
@@ -214,11 +229,11 @@ fn commit<'m>(
         let failed = match next {
             Ok(range) => match backing.sys_used(range) {
                 Ok(()) => {
-                    books.with(|ledger| ledger.committed(&taking, range));
+                    books.with(|ledger| ledger.committed(&mut taking, range));
                     continue;
                 }
                 Err(refused) => {
-                    books.with(|ledger| ledger.uncommitted(range));
+                    books.with(|ledger| ledger.uncommitted(&mut taking));
                     Uncommitted::Refused(refused)
                 }
             },

@@ -70,7 +70,7 @@ impl Ledger<'_> {
     /// Notes which huge pages `start..end` completed, now that they are a part of the
     /// free span `free`; `mixed` says that one of the other residency is beside it.
     #[inline]
-    fn note_idle(&mut self, free: SlotId, mixed: bool, start: u32, end: u32) {
+    pub(super) fn note_idle(&mut self, free: SlotId, mixed: bool, start: u32, end: u32) {
         // Nearly every one is short, and stands alone.
         if mixed || self.pool.at(free).kinds.intersects(Kinds::HUGE) {
             self.note_huge_idle(free, start, end);

@@ -158,8 +158,8 @@ impl<'m> Ledger<'m> {
     }
 
     /// Sets the clock by which huge pages age.
-    pub(crate) const fn tick(&mut self, stamp: u32) {
-        self.ages.tick(stamp);
+    pub(crate) const fn tick(&mut self, now: u32, until: u32) {
+        self.ages.tick(now, until);
     }
 
     /// Sets the most bytes that may be resident.
@@ -176,6 +176,11 @@ impl<'m> Ledger<'m> {
     /// Returns how many pages are backed, or will be.
     pub(super) const fn resident(&self) -> u32 {
         (self.sys - self.tally.released).saturating_add(self.committing)
+    }
+
+    /// Returns whether more is resident than may be: the limit was lowered.
+    pub(crate) const fn is_beyond_limit(&self) -> bool {
+        self.resident() > self.limit
     }
 
     /// Returns how many pages are idle.

@@ -38,7 +38,7 @@ pub use stats::Stats;
 
 pub(crate) mod verbs {
     //! The verbs, over any way to the books.
-    pub(crate) use super::drive::{alloc, alloc_at, alloc_without_growth, grow, release};
+    pub(crate) use super::drive::{alloc, alloc_at, alloc_without_growth, catch_up, grow, release};
 }
 
 use crate::backing::{Backing, Residency};
@@ -226,11 +226,19 @@ impl<'m, B: Backing> PageHeap<'m, B> {
         drive::release(&mut self.books, &self.backing, budget)
     }
 
-    /// Sets the clock by which huge pages age, in milliseconds: what becomes free
-    /// from now on is said to be free since then. For a
+    /// Sets the clock by which huge pages age, in milliseconds: to `now`, and it will
+    /// be set again at `until`. What becomes free meanwhile is taken to be free since
+    /// then, and what is taken back, to have been away until now. For a
     /// [`Scavenger`](crate::Scavenger) to call.
-    pub fn tick(&mut self, ms: u32) {
-        self.books.tick(ms);
+    pub fn tick(&mut self, now: u32, until: u32) {
+        self.books.tick(now, until);
+    }
+
+    /// Sets the same clock to `ms`, which is later than the last [`tick`](Self::tick)
+    /// said: what became free since that is taken to be free since now. For a
+    /// [`Scavenger`](crate::Scavenger) to call.
+    pub fn catch_up(&mut self, ms: u32) {
+        drive::catch_up(&mut self.books, ms);
     }
 
     /// Sets the most bytes that may be resident; `u64::MAX`, as at first: no limit.

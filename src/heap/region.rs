@@ -34,7 +34,9 @@ impl Ledger<'_> {
         self.pool.link_after(id, prev);
         self.map.begin(&self.pool, id);
         self.sys += end - start;
-        self.settle(id);
+        let (free, mixed) = self.settle(id);
+        // It was nobody's before, and so is not old.
+        self.note_idle(free, mixed, start, end);
         Ok(())
     }
 

@@ -24,7 +24,7 @@ use crate::treap::Query;
 pub(super) const BATCH: usize = 32;
 
 /// How many huge pages are looked at in one step: a few microseconds under the lock.
-const LOOKS: u32 = 4096;
+pub(super) const LOOKS: u32 = 4096;
 
 /// Ranges that are detached to be released.
 #[derive(Debug)]

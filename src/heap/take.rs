@@ -30,6 +30,8 @@ pub(super) struct Taking {
     end: u32,
     /// Slots kept for what rejoins no remainder.
     spares: u32,
+    /// Pages that the backing is committing, and that were not backed before.
+    committing: u32,
 }
 
 /// What became of the first half of taking pages.
@@ -168,6 +170,7 @@ impl Ledger<'_> {
             start,
             end,
             spares,
+            committing: 0,
         })
     }
 
@@ -205,12 +208,13 @@ impl Ledger<'_> {
                     Page::new(slot.start.max(taking.start)),
                     Page::new(slot.end().min(taking.end)),
                 )?;
-                let pages = self.backed_with(range);
+                let pages = self.backed_by(range, slot.start, slot.end());
                 let resident = self.resident().saturating_add(pages);
                 if resident > self.limit {
                     return Some(Err(resident - self.limit));
                 }
                 self.committing += pages;
+                taking.committing = pages;
                 self.calls.used += 1;
                 return Some(Ok(range));
             }
@@ -219,21 +223,25 @@ impl Ledger<'_> {
         None
     }
 
-    /// Returns how many pages are backed once `range` is: whole physical pages.
-    fn backed_with(&self, range: PageRange) -> u32 {
+    /// Returns by how many pages more is backed once `range` is, of the released span
+    /// `start..end`: whole physical pages, but for those at its ends that are backed
+    /// for what is beside it.
+    fn backed_by(&self, range: PageRange, start: u32, end: u32) -> u32 {
         let geometry = self.window.geometry();
-        let (start, end) = (range.start().number(), range.end().number());
-        geometry.physical_up(end) - geometry.physical_down(start)
+        let (from, to) = geometry.physical_inside(start, end);
+        let from = from.max(geometry.physical_down(range.start().number()));
+        let to = to.min(geometry.physical_up(range.end().number()));
+        to.saturating_sub(from)
     }
 
     /// Notes that what [`next_commit`](Self::next_commit) returned is not committed.
-    pub(super) fn uncommitted(&mut self, range: PageRange) {
-        self.committing -= self.backed_with(range);
+    pub(super) fn uncommitted(&mut self, taking: &mut Taking) {
+        self.committing -= core::mem::take(&mut taking.committing);
     }
 
     /// Notes that what [`next_commit`](Self::next_commit) returned is resident.
-    pub(super) fn committed(&mut self, taking: &Taking, range: PageRange) {
-        self.uncommitted(range);
+    pub(super) fn committed(&mut self, taking: &mut Taking, range: PageRange) {
+        self.uncommitted(taking);
         if let Some(id) = taking.cursor {
             let (start, end) = (range.start().number(), range.end().number());
             self.calls.used_pages += u64::from(end - start);
@@ -272,10 +280,13 @@ impl Ledger<'_> {
         self.pool.unreserve(taking.spares);
         let mut at = Some(taking.first);
         while let Some(id) = at {
-            let slot = self.pool.at(id);
+            let slot = *self.pool.at(id);
             at = slot.next.filter(|_| slot.end() < taking.end);
             self.loosen(id);
-            self.settle(id);
+            let (free, mixed) = self.settle(id);
+            if !slot.is_released() {
+                self.note_idle(free, mixed, slot.start, slot.end());
+            }
         }
     }
 

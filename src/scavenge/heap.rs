@@ -14,8 +14,13 @@ pub trait Reclaim {
     /// size.
     fn stats(&self) -> Stats;
 
-    /// Sets the clock by which huge pages age, in milliseconds.
-    fn tick(&mut self, ms: u32);
+    /// Sets the clock by which huge pages age, in milliseconds: to `now`, and it will
+    /// be set again at `until`.
+    fn tick(&mut self, now: u32, until: u32);
+
+    /// Sets the same clock to `ms`, which is later than the last [`tick`](Self::tick)
+    /// said: what became free since that is taken to be free since now.
+    fn catch_up(&mut self, ms: u32);
 
     /// Gives idle memory back.
     fn release(&mut self, budget: Budget) -> Release;
@@ -43,8 +48,12 @@ impl<B: Backing> Reclaim for PageHeap<'_, B> {
         PageHeap::stats(self)
     }
 
-    fn tick(&mut self, ms: u32) {
-        PageHeap::tick(self, ms);
+    fn tick(&mut self, now: u32, until: u32) {
+        PageHeap::tick(self, now, until);
+    }
+
+    fn catch_up(&mut self, ms: u32) {
+        PageHeap::catch_up(self, ms);
     }
 
     fn release(&mut self, budget: Budget) -> Release {
@@ -61,8 +70,12 @@ impl<B: Backing> Reclaim for &LockedHeap<'_, B> {
         LockedHeap::stats(self)
     }
 
-    fn tick(&mut self, ms: u32) {
-        LockedHeap::tick(self, ms);
+    fn tick(&mut self, now: u32, until: u32) {
+        LockedHeap::tick(self, now, until);
+    }
+
+    fn catch_up(&mut self, ms: u32) {
+        LockedHeap::catch_up(self, ms);
     }
 
     fn release(&mut self, budget: Budget) -> Release {
@@ -80,8 +93,12 @@ impl<B: Backing, C: Cpu> Reclaim for &SharedHeap<'_, B, C> {
         SharedHeap::treap_stats(self)
     }
 
-    fn tick(&mut self, ms: u32) {
-        SharedHeap::tick(self, ms);
+    fn tick(&mut self, now: u32, until: u32) {
+        SharedHeap::tick(self, now, until);
+    }
+
+    fn catch_up(&mut self, ms: u32) {
+        SharedHeap::catch_up(self, ms);
     }
 
     fn release(&mut self, budget: Budget) -> Release {

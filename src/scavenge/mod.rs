@@ -21,13 +21,16 @@
 //! There is no clock and no thread here: the caller says what time it is, and is
 //! told when to call again.
 
+mod amount;
 mod clock;
+mod demand;
 mod heap;
 mod peak;
 mod policy;
 mod purse;
 mod scavenger;
 
+pub use demand::Pressure;
 pub use heap::Reclaim;
 pub use policy::{Costs, Policy};
-pub use scavenger::{Pressure, Scavenger};
+pub use scavenger::Scavenger;

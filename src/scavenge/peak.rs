@@ -1,6 +1,6 @@
 //! The peak of demand within a while: the highest of a ring of intervals.
 
-/// Intervals that a while is made of: the peak is forgotten a sixteenth late at most.
+/// Intervals that a while is made of: the peak is forgotten a sixteenth early at most.
 const INTERVALS: usize = 16;
 
 /// The highest demand of each interval.

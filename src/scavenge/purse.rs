@@ -27,7 +27,7 @@ impl Purse {
     /// that it holds.
     pub(super) fn fill(&mut self, passed: u64, share: u32, room: u64) {
         let room = i64::try_from(room).unwrap_or(i64::MAX);
-        if !self.filled {
+        if !self.filled && room > 0 {
             self.filled = true;
             self.tokens = room;
         }

@@ -1,5 +1,7 @@
-//! The scavenger: what it knows from one call to the next, and its verbs.
+//! The scavenger: what it knows from one call to the next, and what it does when it
+//! is polled. What others demand of it is in `demand`.
 
+use super::amount::{idle_huge, round_down, scale};
 use super::clock::{Clock, ms, wrapping_ms};
 use super::heap::Reclaim;
 use super::peak::Peak;
@@ -18,16 +20,12 @@ const LONGEST: u64 = 1_000_000_000;
 
 const NS_PER_MS: u64 = 1_000_000;
 
-/// How much the machine's owner wants memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Pressure {
-    /// It would be of use: all whole huge pages go that are idle, but for the
-    /// minimum.
-    Moderate,
-    /// Somebody will fail without it: all that is idle goes, the minimum too, and
-    /// free pages inside of huge pages that are in use.
-    Severe,
-}
+/// A release that was not tried.
+pub(super) const NOTHING: Release = Release {
+    pages: PageCount::ZERO,
+    calls: 0,
+    end: ReleaseEnd::Drained,
+};
 
 /// Gives a heap's idle memory back at the right time; see [`Policy`].
 ///
@@ -65,16 +63,18 @@ pub enum Pressure {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Scavenger {
-    policy: Policy,
-    clock: Clock,
+    pub(super) policy: Policy,
+    pub(super) clock: Clock,
     purse: Purse,
-    peak: Peak,
+    pub(super) peak: Peak,
     /// Bytes that were released by this and not taken back since.
     returned: u64,
     /// What the heap said it had committed, in pages.
     committed: u64,
-    /// How long the last call said to wait.
+    /// For how long nobody need look while nothing becomes due.
     wait: u64,
+    /// When it is to be called again, by the time that has passed.
+    until: u64,
     /// What was in use then, and for how long it has been.
     demand: PageCount,
     still: u64,
@@ -92,6 +92,7 @@ impl Scavenger {
             returned: 0,
             committed: 0,
             wait: 0,
+            until: 0,
             demand: PageCount::ZERO,
             still: 0,
         }
@@ -117,134 +118,90 @@ impl Scavenger {
         let stats = self.look_closely(heap, now);
         let policy = self.policy;
         let ms_now = wrapping_ms(self.clock.passed());
+        if self.clock.passed() / NS_PER_MS > self.until / NS_PER_MS {
+            heap.catch_up(ms_now);
+        }
         let idle = idle_huge(&stats);
+        let mut left = Budget::bytes(policy.step).calls(policy.calls);
 
         // What is overdue, whatever it costs.
+        let overdue = Hold::fixed(ms_now, ms(policy.deadline_ns.max(policy.young_ns)));
         let above_minimum = idle.saturating_sub(policy.minimum);
-        let hold = Hold::fixed(ms_now, ms(policy.deadline_ns));
-        let within = |bytes| Budget::bytes(bytes).calls(policy.calls);
-        let overdue = within(above_minimum.min(policy.step));
-        let overdue = self.release(heap, overdue, Some(hold));
-        let gone = stats.bytes(overdue.pages);
+        let first = self.release_some(heap, &mut left, above_minimum, overdue);
 
         // What is due, as long as there is something to pay with.
         let headroom = scale(self.peak.get(), policy.headroom.into(), 1000);
-        let most = whole_huge(&stats, stats.bytes(stats.in_use) / 2);
-        let headroom = headroom.min(most);
+        let most = round_down(&stats, stats.bytes(stats.in_use) / 2);
+        let keep = headroom.min(most).max(policy.minimum);
         let above_headroom = idle
-            .saturating_sub(gone)
-            .saturating_sub(headroom.max(policy.minimum));
+            .saturating_sub(stats.bytes(first.pages))
+            .saturating_sub(keep);
         let affordable = scale(self.purse.left(), UNIT, policy.costs.release_ns);
-        let step = policy.step.saturating_sub(gone);
-        let bytes = above_headroom.min(affordable).min(step);
         let hold = match self.purse.left() {
-            0 => hold,
+            0 => overdue,
             _ => self.hold(&stats, ms_now),
         };
-        let due = (bytes > 0).then(|| self.release(heap, within(bytes), Some(hold)));
-        // What completes huge pages that are released in part is no loss to anybody.
-        let rest = self.release(heap, within(policy.step).leftovers(), Some(hold));
+        let due = self.release_some(heap, &mut left, above_headroom.min(affordable), hold);
 
-        // The step is used up, and there is more.
-        let gone = gone + due.map_or(0, |due| stats.bytes(due.pages)) + stats.bytes(rest.pages);
-        let ends = [Some(overdue.end), due.map(|due| due.end), Some(rest.end)];
-        let is_cut = gone > 0 && ends.contains(&Some(ReleaseEnd::Budget));
-        let held = ends.into_iter().flatten().filter_map(|end| match end {
+        // What completes huge pages that are released in part is no loss to anybody.
+        let budget = left.held(hold).leftovers();
+        let rest = self.release(heap, budget);
+
+        let gone = [first, due, rest].map(|done| stats.bytes(done.pages));
+        let gone = gone.into_iter().fold(0, u64::saturating_add);
+        let ends = [first.end, due.end, rest.end];
+        let held = ends.into_iter().filter_map(|end| match end {
             ReleaseEnd::Held(ms) => Some(u64::from(ms).saturating_mul(NS_PER_MS)),
             _ => None,
         });
-        self.wait = if is_cut {
+        let quiet = self.quiet(gone);
+        // The step is used up, and there may be more.
+        let wait = if gone > 0 && ends.contains(&ReleaseEnd::Budget) {
             NS_PER_MS
         } else {
-            let quiet = self.quiet(gone);
             held.fold(quiet, u64::min).max(NS_PER_MS)
         };
-        heap.tick(wrapping_ms(self.clock.passed().wrapping_add(self.wait)));
-        now.saturating_add(self.wait)
+        self.until = self.clock.passed().wrapping_add(wait);
+        heap.tick(ms_now, wrapping_ms(self.until));
+        now.saturating_add(wait)
+    }
+
+    /// Releases at most so many bytes of whole huge pages that are not held, and takes
+    /// what that used off the budget `left`.
+    fn release_some(
+        &mut self,
+        heap: &mut (impl Reclaim + ?Sized),
+        left: &mut Budget,
+        bytes: u64,
+        hold: Hold,
+    ) -> Release {
+        if bytes == 0 {
+            return NOTHING;
+        }
+        let budget = Budget::bytes(bytes.min(left.bytes)).calls(left.calls);
+        let done = self.release(heap, budget.held(hold));
+        let gone = Reclaim::stats(heap).bytes(done.pages);
+        *left = Budget::bytes(left.bytes.saturating_sub(gone))
+            .calls(left.calls.saturating_sub(done.calls));
+        done
     }
 
     /// Returns for how long nobody need look if nothing becomes due: twice as long
-    /// each time that nothing has changed.
-    fn quiet(&self, gone: u64) -> u64 {
+    /// each time that nothing has changed, and no longer than it said if it is called
+    /// before that.
+    fn quiet(&mut self, gone: u64) -> u64 {
         let least = self.policy.young_ns.clamp(NS_PER_MS, LONGEST);
         if gone > 0 || self.still == 0 {
-            least
-        } else {
-            self.wait.saturating_mul(2).clamp(least, LONGEST)
+            self.wait = least;
+            return least;
         }
-    }
-
-    /// The system goes to sleep: all that is idle goes at once, but for the minimum,
-    /// and the past peak is forgotten.
-    pub fn idle(&mut self, heap: &mut (impl Reclaim + ?Sized), now: u64) -> Release {
-        self.peak.forget();
-        heap.gather();
-        let stats = self.look(heap, now);
-        self.peak.forget();
-        let idle = stats.bytes(stats.idle) - stats.bytes(stats.released);
-        let above = Budget::bytes(idle.saturating_sub(self.policy.minimum));
-        self.release(heap, above, None)
-    }
-
-    /// The machine's owner wants memory.
-    pub fn pressure(
-        &mut self,
-        heap: &mut (impl Reclaim + ?Sized),
-        now: u64,
-        level: Pressure,
-    ) -> Release {
-        heap.gather();
-        let stats = self.look(heap, now);
-        let moderate = idle_huge(&stats).saturating_sub(self.policy.minimum);
-        match level {
-            Pressure::Moderate => {
-                let any = Hold::fixed(wrapping_ms(self.clock.passed()), 0);
-                let done = self.release(heap, Budget::bytes(moderate), Some(any));
-                let rest = self.release(heap, Budget::ALL.leftovers(), Some(any));
-                both(done, rest)
+        match self.until.checked_sub(self.clock.passed()) {
+            Some(left) if left > 0 => left.min(LONGEST),
+            _ => {
+                self.wait = self.wait.saturating_mul(2).clamp(least, LONGEST);
+                self.wait
             }
-            Pressure::Severe => self.reclaim_all(heap, u64::MAX, &stats),
         }
-    }
-
-    /// The machine's owner wants so many bytes: what a balloon's target asks for.
-    /// Whole huge pages go first, the minimum and pages inside of huge pages that are
-    /// in use only if they must.
-    pub fn reclaim(&mut self, heap: &mut (impl Reclaim + ?Sized), now: u64, bytes: u64) -> Release {
-        heap.gather();
-        let stats = self.look(heap, now);
-        self.reclaim_all(heap, bytes, &stats)
-    }
-
-    /// Sets the most bytes that may be resident, and releases what is idle beyond
-    /// it. What is in use stays, if that is more: then nothing more is committed
-    /// until it is less. `u64::MAX`: no limit.
-    pub fn set_limit(
-        &mut self,
-        heap: &mut (impl Reclaim + ?Sized),
-        now: u64,
-        bytes: u64,
-    ) -> Release {
-        heap.set_limit(bytes);
-        let stats = Reclaim::stats(heap);
-        let over = stats.bytes(stats.resident()).saturating_sub(bytes);
-        self.reclaim(heap, now, over)
-    }
-
-    fn reclaim_all(
-        &mut self,
-        heap: &mut (impl Reclaim + ?Sized),
-        bytes: u64,
-        stats: &Stats,
-    ) -> Release {
-        let mut done = self.release(heap, Budget::bytes(bytes), None);
-        let gone = stats.bytes(done.pages);
-        if gone < bytes && matches!(done.end, ReleaseEnd::Drained | ReleaseEnd::Budget) {
-            let inside = heap.release_inside(Budget::bytes(bytes - gone));
-            self.note_released(stats.bytes(inside.pages));
-            done = both(done, inside);
-        }
-        done
     }
 
     /// The same as [`look`](Self::look); and what CPUs hold for themselves is made
@@ -270,7 +227,7 @@ impl Scavenger {
     }
 
     /// Lets time pass, pays for what was taken back, and notes the demand.
-    fn look(&mut self, heap: &mut (impl Reclaim + ?Sized), now: u64) -> Stats {
+    pub(super) fn look(&mut self, heap: &mut (impl Reclaim + ?Sized), now: u64) -> Stats {
         let passed = self.clock.advance(now);
         let stats = Reclaim::stats(heap);
         let room = self.room(&stats);
@@ -310,57 +267,20 @@ impl Scavenger {
     }
 
     /// Releases, and pays for it.
-    fn release(
+    pub(super) fn release(
         &mut self,
         heap: &mut (impl Reclaim + ?Sized),
         budget: Budget,
-        hold: Option<Hold>,
     ) -> Release {
-        let budget = match hold {
-            Some(hold) => budget.held(hold),
-            None => budget,
-        };
         let done = heap.release(budget);
         let bytes = Reclaim::stats(heap).bytes(done.pages);
         self.note_released(bytes);
         done
     }
 
-    fn note_released(&mut self, bytes: u64) {
+    pub(super) fn note_released(&mut self, bytes: u64) {
         self.returned = self.returned.saturating_add(bytes);
         self.purse
             .spend(scale(bytes, self.policy.costs.release_ns, UNIT));
     }
-}
-
-/// Returns what two releases came to, one after the other.
-fn both(first: Release, second: Release) -> Release {
-    Release {
-        pages: PageCount::new(first.pages.get().saturating_add(second.pages.get())),
-        calls: first.calls.saturating_add(second.calls),
-        end: second.end,
-    }
-}
-
-/// Returns the bytes in whole huge pages that are idle and resident; all idle and
-/// resident bytes, if there are no huge pages.
-fn idle_huge(stats: &Stats) -> u64 {
-    match stats.geometry.huge_pages() {
-        Some(pages) => u64::from(stats.huge_resident) * stats.bytes(pages),
-        None => stats.bytes(stats.idle) - stats.bytes(stats.released),
-    }
-}
-
-/// Rounds bytes down to whole huge pages, if there are any.
-fn whole_huge(stats: &Stats, bytes: u64) -> u64 {
-    match stats.geometry.huge_pages() {
-        Some(pages) => bytes & !(stats.bytes(pages) - 1),
-        None => bytes,
-    }
-}
-
-/// Returns `of` times `by` through `through`, which is not zero.
-fn scale(of: u64, by: u64, through: u64) -> u64 {
-    let scaled = u128::from(of) * u128::from(by) / u128::from(through.max(1));
-    u64::try_from(scaled).unwrap_or(u64::MAX)
 }

@@ -12,7 +12,7 @@ use core::fmt;
 use super::cpu::Cpu;
 use super::front::{Bits, Front, MAX_RUN};
 use super::word::{BLOCK, CHUNK};
-use crate::backing::{Backing, Refused};
+use crate::backing::Backing;
 use crate::heap::{AllocAtError, AllocError, Books, Class, FreeError, Ledger, Request, verbs};
 use crate::page::{Page, PageCount, PageRange, Window};
 
@@ -318,12 +318,17 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
     }
 
     /// Commits what is not backed of pages that were just claimed, or gives them
-    /// back.
-    pub(super) fn commit(&self, tier: &Tier<'m>, range: PageRange) -> Result<(), Refused> {
+    /// back. Their chunk counts as resident already, so that the limit is only kept to
+    /// if it was lowered below that.
+    pub(super) fn commit(&self, tier: &Tier<'m>, range: PageRange) -> Result<(), AllocError> {
         if !tier.any_released(range) {
             return Ok(());
         }
-        let done = self.backing.sys_used(range);
+        let done = if self.locked(|ledger| ledger.is_beyond_limit()) {
+            Err(AllocError::Limit)
+        } else {
+            self.backing.sys_used(range).map_err(AllocError::Refused)
+        };
         match done {
             Ok(()) => tier.note_committed(range),
             Err(_) => {

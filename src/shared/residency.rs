@@ -24,9 +24,7 @@ impl<B: Backing, C: Cpu> SharedHeap<'_, B, C> {
     /// are in part in use stay, and so do those that CPUs have claimed.
     pub fn release(&self, budget: Budget) -> Release {
         if let Some(tier) = self.tier() {
-            while tier.front.full.may_have_any() {
-                self.locked(|_| ());
-            }
+            self.return_all(tier);
             self.release_mixed(tier);
         }
         verbs::release(self, &self.backing, budget)
@@ -43,6 +41,16 @@ impl<B: Backing, C: Cpu> SharedHeap<'_, B, C> {
     /// nobody uses them.
     pub fn gather(&self) {
         self.drain();
+        if let Some(tier) = self.tier() {
+            self.return_all(tier);
+        }
+    }
+
+    /// Gives the treap all chunks that are listed as free as a whole.
+    fn return_all(&self, tier: &Tier<'_>) {
+        while tier.front.full.may_have_any() {
+            self.locked(|_| ());
+        }
     }
 
     /// Gives back free pages inside of chunks that are in part in use, at most
@@ -64,7 +72,7 @@ impl<B: Backing, C: Cpu> SharedHeap<'_, B, C> {
             return release;
         }
         for block in (0..tier.front.chunks() * BLOCKS as u32).rev() {
-            while let Some(pages) = tier.front.claim_resident(block, physical) {
+            while let Some(pages) = tier.front.claim_resident(block, physical, left) {
                 let count = pages.count().get();
                 let over = count > left || release.calls == budget.calls;
                 let done = if over {
@@ -150,15 +158,17 @@ impl Tier<'_> {
 }
 
 impl Front<'_> {
-    /// Claims a run of free, resident pages of a block, whole physical pages.
-    fn claim_resident(&self, block: u32, physical: u32) -> Option<PageRange> {
+    /// Claims a run of free, resident pages of a block, whole physical pages: no more
+    /// than `most`, but one.
+    fn claim_resident(&self, block: u32, physical: u32, most: u32) -> Option<PageRange> {
         let word = self.word(Bits::Free, block)?;
         let released = self.word(Bits::Released, block)?;
         let mut free = word.load(Ordering::Relaxed);
         loop {
             let whole = whole_units(free & !released.load(Ordering::Relaxed), physical);
             let at = find_run(whole, physical)?;
-            let count = (whole >> at).trailing_ones();
+            let most = most.max(physical) & !(physical - 1);
+            let count = (whole >> at).trailing_ones().min(most);
             let left = free & !mask(at, count);
             // As the claim of an allocation.
             match word.compare_exchange(free, left, Ordering::SeqCst, Ordering::Relaxed) {

@@ -46,7 +46,7 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
                 }
             }
         };
-        self.commit(tier, range).map_err(AllocError::Refused)?;
+        self.commit(tier, range)?;
         Ok(range)
     }
 
@@ -117,7 +117,7 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
             },
         };
         let range = range_of(page, request.pages).ok_or(AllocError::NoRun)?;
-        self.commit(tier, range).map_err(AllocError::Refused)?;
+        self.commit(tier, range)?;
         Ok(self.zeroed(request, range))
     }
 
@@ -141,7 +141,8 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         let first = verbs::alloc_without_growth(self, &self.backing, request);
         let span = match first {
             Ok(span) => span,
-            Err(AllocError::NoRun) => {
+            // What is idle in chunks may also make room.
+            Err(AllocError::NoRun | AllocError::Limit) => {
                 self.reclaim_chunks();
                 verbs::alloc(self, &self.backing, request)?
             }

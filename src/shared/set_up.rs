@@ -7,7 +7,7 @@ use super::front::Front;
 use super::heap::{SharedHeap, Tier};
 use super::metadata::SharedMetadata;
 use crate::backing::{Backing, Residency};
-use crate::heap::{Ledger, RegionError};
+use crate::heap::{Ledger, RegionError, verbs};
 use crate::page::{PageCount, PageRange, Window};
 use crate::region::MemoryMap;
 use crate::span::MetadataError;
@@ -79,8 +79,14 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
 
     /// Sets the clock by which huge pages age; see
     /// [`PageHeap::tick`](crate::PageHeap::tick).
-    pub fn tick(&self, ms: u32) {
-        self.locked(|ledger| ledger.tick(ms));
+    pub fn tick(&self, now: u32, until: u32) {
+        self.locked(|ledger| ledger.tick(now, until));
+    }
+
+    /// Sets the same clock to a time later than expected; see
+    /// [`PageHeap::catch_up`](crate::PageHeap::catch_up). The lock is free now and then.
+    pub fn catch_up(&self, ms: u32) {
+        verbs::catch_up(self, ms);
     }
 
     /// Adds a region; see [`PageHeap::add_region`](crate::PageHeap::add_region).

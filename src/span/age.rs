@@ -8,7 +8,10 @@
 //!
 //! Times are milliseconds on a clock of the caller's, which wrap after 49 days.
 //! A stamp is the end of the interval in which the page became free (the next
-//! call of the scavenger), so that nothing is thought older than it is.
+//! call of the scavenger), so that nothing is thought older than it is. If that call
+//! comes late, the stamps of the interval are put right. And a page that was taken
+//! back was away until the interval began, so that none is thought to have stayed away
+//! for longer than it did.
 
 use crate::page::{Geometry, Window};
 
@@ -71,7 +74,10 @@ pub(crate) struct Ages<'m> {
     ages: &'m mut [HugeAge],
     /// The power of two that a huge page is in pages.
     shift: u32,
-    /// What is free from now on is stamped with this.
+    /// When this interval began: what is taken back in it was away until then at
+    /// least.
+    begun: u32,
+    /// When it ends: what becomes free in it is stamped with this.
     stamp: u32,
 }
 
@@ -81,6 +87,7 @@ impl<'m> Ages<'m> {
         Self {
             ages: &mut [],
             shift: 0,
+            begun: 0,
             stamp: 0,
         }
     }
@@ -92,15 +99,37 @@ impl<'m> Ages<'m> {
             Some(pages) => Self {
                 ages,
                 shift: pages.get().trailing_zeros(),
+                begun: 0,
                 stamp: 0,
             },
             None => Self::none(),
         }
     }
 
-    /// Sets the stamp.
-    pub(crate) const fn tick(&mut self, stamp: u32) {
-        self.stamp = stamp;
+    /// Begins an interval.
+    pub(crate) const fn tick(&mut self, now: u32, until: u32) {
+        self.begun = now;
+        self.stamp = until;
+    }
+
+    /// Of `count` records from the one at `from` on, takes those stamped with `early`
+    /// to be stamped with `stamp`. Says no if there are none from there on.
+    pub(crate) fn restamp(&mut self, from: usize, count: usize, early: u32) -> bool {
+        let stamp = self.stamp;
+        let Some(ages) = self.ages.get_mut(from..).filter(|ages| !ages.is_empty()) else {
+            return false;
+        };
+        for age in ages.iter_mut().take(count) {
+            if age.since == early && !age.released {
+                age.since = stamp;
+            }
+        }
+        true
+    }
+
+    /// Returns the stamp.
+    pub(crate) const fn stamp(&self) -> u32 {
+        self.stamp
     }
 
     /// Notes that the huge pages that `start..end`, in pages, touches are free as
@@ -123,11 +152,11 @@ impl<'m> Ages<'m> {
 
     /// Notes that pages were taken back that had been released.
     pub(crate) fn note_taken_back(&mut self, start: u32, end: u32) {
-        let stamp = self.stamp;
+        let begun = self.begun;
         for age in self.touched(start, end) {
             if age.released {
                 age.released = false;
-                age.away = elapsed(age.since, stamp).max(1);
+                age.away = elapsed(age.since, begun).max(1);
             }
         }
     }
@@ -154,12 +183,23 @@ impl<'m> Ages<'m> {
     }
 }
 
-/// Returns the time from `since` to `now`; none if `now` is earlier, which is
-/// less than half of the clock ago.
+/// How far ahead of the time now a stamp may lie, in milliseconds: no scavenger
+/// promises to call within so long. One further ahead is not of the future, but half
+/// of the clock old, or of another scavenger's clock.
+const AHEAD: u32 = 1 << 20;
+
+/// Returns the time from `since` to `now`: none if `now` is earlier, and all there is
+/// if nobody knows.
 #[inline]
 const fn elapsed(since: u32, now: u32) -> u32 {
     let passed = now.wrapping_sub(since);
-    if passed > u32::MAX / 2 { 0 } else { passed }
+    if passed <= u32::MAX / 2 {
+        passed
+    } else if since.wrapping_sub(now) <= AHEAD {
+        0
+    } else {
+        u32::MAX
+    }
 }
 
 /// Returns how many records a heap over `window` keeps.
@@ -193,14 +233,14 @@ mod tests {
     fn what_was_taken_back_soon_is_held_for_longer_and_what_was_late_for_less() {
         let mut records = [HugeAge::UNKNOWN; 2];
         let mut ages = ages(&mut records);
-        ages.tick(1000);
+        ages.tick(1000, 1000);
         ages.note_idle(511, 512);
         assert_eq!(ages.left(0, &at(1000)), 50, "nothing is known");
         for (away, held) in [(99, 100), (100, 10), (5000, 10), (0, 100)] {
             ages.note_released(0, 512);
-            ages.tick(1000 + away);
+            ages.tick(1000 + away, 1000 + away);
             ages.note_taken_back(3, 4);
-            ages.tick(1000);
+            ages.tick(1000, 1000);
             ages.note_idle(0, 1);
             assert_eq!(ages.left(0, &at(1000)), held, "away for {away} ms");
             assert_eq!(ages.left(511, &at(1000 + held)), 0);
@@ -213,29 +253,78 @@ mod tests {
         let mut records = [HugeAge::UNKNOWN; 1];
         let mut ages = ages(&mut records);
         ages.note_released(0, 512);
-        ages.tick(99);
+        ages.tick(99, 99);
         ages.note_taken_back(0, 1);
-        ages.tick(7000);
+        ages.tick(7000, 7000);
         ages.note_taken_back(1, 2);
         ages.note_idle(0, 1);
         assert_eq!(ages.left(0, &at(7000)), 100);
     }
 
     #[test]
+    fn within_an_interval_nothing_is_taken_to_be_idle_or_away_for_longer_than_it_was() {
+        let mut records = [HugeAge::UNKNOWN; 1];
+        let mut ages = ages(&mut records);
+        ages.tick(1000, 1030);
+        ages.note_idle(0, 512);
+        assert_eq!(ages.left(0, &at(1030)), 50);
+        ages.note_released(0, 512);
+        // Taken back between these two: perhaps just after the first.
+        ages.tick(1129, 1500);
+        ages.note_taken_back(0, 1);
+        ages.note_idle(0, 512);
+        assert_eq!(ages.left(0, &at(1500)), 100);
+    }
+
+    #[test]
+    fn the_stamps_of_an_interval_that_ended_late_are_put_right() {
+        let mut records = [HugeAge::UNKNOWN; 4];
+        let mut ages = ages(&mut records);
+        ages.tick(0, 10);
+        ages.note_idle(0, 512);
+        ages.tick(10, 20);
+        ages.note_idle(512, 1024);
+        ages.note_idle(1536, 2048);
+        ages.note_released(1536, 2048);
+        ages.tick(45, 45);
+        assert!(ages.restamp(0, 2, 20));
+        assert!(ages.restamp(2, 2, 20));
+        assert!(!ages.restamp(4, 2, 20));
+        assert_eq!(ages.left(0, &at(45)), 15, "older than that interval");
+        assert_eq!(ages.left(512, &at(45)), 50);
+        assert_eq!(ages.left(1536, &at(45)), 25, "released since");
+    }
+
+    #[test]
     fn the_clock_may_wrap_and_may_go_backwards() {
         let mut records = [HugeAge::UNKNOWN; 1];
         let mut ages = ages(&mut records);
-        ages.tick(u32::MAX - 9);
+        ages.tick(u32::MAX - 9, u32::MAX - 9);
         ages.note_idle(0, 512);
         assert_eq!(ages.left(0, &at(10)), 30);
         assert_eq!(ages.left(0, &at(u32::MAX - 19)), 50, "before it was freed");
     }
 
     #[test]
+    fn what_lay_idle_for_half_of_the_clock_is_old_and_not_of_the_future() {
+        let mut records = [HugeAge::UNKNOWN; 1];
+        let mut ages = ages(&mut records);
+        ages.tick(7, 7);
+        ages.note_idle(0, 512);
+        for days in [1, 12, 24, 25, 30, 49] {
+            let now = days * 24 * 3600 * 1000;
+            assert_eq!(ages.left(0, &at(now)), 0, "after {days} days");
+        }
+        ages.tick(1 << 30, 1 << 30);
+        ages.note_idle(0, 512);
+        assert_eq!(ages.left(0, &at(0)), 0, "a clock that begins anew");
+    }
+
+    #[test]
     fn huge_pages_without_a_record_are_never_held() {
         let mut records = [HugeAge::UNKNOWN; 1];
         let mut ages = ages(&mut records);
-        ages.tick(5);
+        ages.tick(5, 5);
         ages.note_idle(0, 1 << 20);
         assert_eq!(ages.left(0, &at(5)), 50);
         assert_eq!(ages.left(512, &at(5)), 0);

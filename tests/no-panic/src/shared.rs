@@ -56,7 +56,8 @@ pub fn heap(heap: &SharedHeap<'static, Anything, Cpus>, given: &Given) {
     let _ = any(SharedHeap::release_inside(any(heap), any(given.budget)));
     SharedHeap::gather(any(heap));
     SharedHeap::set_limit(any(heap), any(given.address));
-    SharedHeap::tick(any(heap), any(0));
+    SharedHeap::tick(any(heap), any(0), any(0));
+    SharedHeap::catch_up(any(heap), any(0));
     let _ = any(SharedHeap::stats(any(heap)));
     let _ = any(SharedHeap::treap_stats(any(heap)));
     let _ = any(SharedHeap::check(any(heap)));

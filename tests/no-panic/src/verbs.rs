@@ -55,7 +55,8 @@ macro_rules! call_verbs {
 
         let _ = any($Heap::release(any($heap), any($given.budget)));
         let _ = any($Heap::release_all(any($heap)));
-        $Heap::tick(any($heap), any($given.pages).get());
+        $Heap::tick(any($heap), any($given.pages).get(), any(0));
+        $Heap::catch_up(any($heap), any(0));
         $Heap::set_limit(any($heap), any($given.bytes));
         let _ = any($Heap::stats(any($heap)));
         let _ = any($Heap::check(any($heap)));

@@ -247,8 +247,12 @@ impl Recorded for &Crowd<'_, '_> {
         self.heap.release(budget)
     }
 
-    fn tick(&mut self, ms: u32) {
-        self.heap.tick(ms);
+    fn age(&mut self, now: u32, until: u32) {
+        self.heap.tick(now, until);
+    }
+
+    fn catch_up(&mut self, now: u32) {
+        self.heap.catch_up(now);
     }
 
     fn quick_stats(&self) -> Stats {

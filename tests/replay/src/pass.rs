@@ -154,8 +154,12 @@ impl<A: OverHeap> Recorded for Seen<'_, A> {
         self.runs.heap_mut().release(budget)
     }
 
-    fn tick(&mut self, ms: u32) {
-        self.runs.heap_mut().tick(ms);
+    fn age(&mut self, now: u32, until: u32) {
+        self.runs.heap_mut().tick(now, until);
+    }
+
+    fn catch_up(&mut self, now: u32) {
+        self.runs.heap_mut().catch_up(now);
     }
 
     fn touched(&self) -> u32 {

@@ -18,7 +18,9 @@ pub(crate) trait Recorded {
     /// Releases idle memory.
     fn release(&mut self, budget: Budget) -> Release;
     /// Sets the clock by which huge pages age.
-    fn tick(&mut self, ms: u32);
+    fn age(&mut self, now: u32, until: u32);
+    /// Takes what became free since then to be free from now on.
+    fn catch_up(&mut self, now: u32);
     /// Returns the counters that a scavenger goes by.
     fn quick_stats(&self) -> Stats {
         self.stats()
@@ -77,8 +79,12 @@ impl<R: Recorded> Reclaim for Driven<'_, R> {
         self.heap.quick_stats()
     }
 
-    fn tick(&mut self, ms: u32) {
-        self.heap.tick(ms);
+    fn tick(&mut self, now: u32, until: u32) {
+        self.heap.age(now, until);
+    }
+
+    fn catch_up(&mut self, now: u32) {
+        self.heap.catch_up(now);
     }
 
     fn release(&mut self, budget: Budget) -> Release {

@@ -38,8 +38,12 @@ macro_rules! heap {
                 LockedHeap::free_part_at(self, address, pages)
             }
 
-            fn tick(&mut self, ms: u32) {
-                LockedHeap::tick(self, ms);
+            fn tick(&mut self, now: u32, until: u32) {
+                LockedHeap::tick(self, now, until);
+            }
+
+            fn catch_up(&mut self, now: u32) {
+                LockedHeap::catch_up(self, now);
             }
 
             fn release(&mut self, budget: Budget) -> Release {

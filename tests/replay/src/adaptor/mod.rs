@@ -152,7 +152,9 @@ pub trait Heap {
     /// As there.
     fn free_part_at(&mut self, address: u64, pages: PageCount) -> Result<(), FreeError>;
     /// See [`spanheap::PageHeap::tick`].
-    fn tick(&mut self, ms: u32);
+    fn tick(&mut self, now: u32, until: u32);
+    /// See [`spanheap::PageHeap::catch_up`].
+    fn catch_up(&mut self, now: u32);
     /// See [`spanheap::PageHeap::release`].
     fn release(&mut self, budget: Budget) -> Release;
     /// Returns the counters.

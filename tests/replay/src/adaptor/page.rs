@@ -32,8 +32,12 @@ impl<B: Backing> Heap for PageHeap<'_, B> {
         PageHeap::free_part_at(self, address, pages)
     }
 
-    fn tick(&mut self, ms: u32) {
-        PageHeap::tick(self, ms);
+    fn tick(&mut self, now: u32, until: u32) {
+        PageHeap::tick(self, now, until);
+    }
+
+    fn catch_up(&mut self, now: u32) {
+        PageHeap::catch_up(self, now);
     }
 
     fn release(&mut self, budget: Budget) -> Release {

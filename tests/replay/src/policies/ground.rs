@@ -47,8 +47,12 @@ impl<B: Backing> Reclaim for ByHandle<PageHeap<'_, B>> {
         self.heap().stats()
     }
 
-    fn tick(&mut self, ms: u32) {
-        self.heap_mut().tick(ms);
+    fn tick(&mut self, now: u32, until: u32) {
+        self.heap_mut().tick(now, until);
+    }
+
+    fn catch_up(&mut self, ms: u32) {
+        self.heap_mut().catch_up(ms);
     }
 
     fn release(&mut self, budget: Budget) -> Release {

@@ -30,7 +30,7 @@ impl Policy for Fixed {
         let _ = scene.heap.release(Budget::ALL.held(hold));
         let _ = scene.heap.release(Budget::ALL.leftovers().held(hold));
         // After the release, which finds what became free since the last poll.
-        scene.heap.tick(now);
+        scene.heap.tick(now, now);
         Some(now_ns + MS)
     }
 }
