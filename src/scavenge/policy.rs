@@ -86,9 +86,9 @@ impl Policy {
         unknown: 582,
         share: 10_000,
         minimum: 0,
-        headroom: 20,
+        headroom: 40,
         deadline_ns: 10_000_000_000,
-        young_ns: 100_000_000,
+        young_ns: 75_000_000,
         step: 256 << 20,
         calls: 8,
     };
