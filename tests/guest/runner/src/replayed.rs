@@ -4,14 +4,25 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use spanheap_replay::policies::{Churn, Load};
 use spanheap_replay::trace::{self, Trace};
 
 use crate::Error;
-use crate::machines::{Machine, RELEASE_SINGLE_PAGES};
+use crate::machines::{Machine, RELEASE_SINGLE_PAGES, SCAVENGE_CHURN};
 use crate::recording::Recording;
 use crate::tape::{RELEASE_EVERY_MS, Tape};
 
 const TRACES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../replay/traces");
+
+/// What churns in a guest: half of its memory, with pauses that are waited for, that
+/// are not, and one that is longer than the deadline.
+const CHURN: Churn<'static> = Churn {
+    pages: 512 << 20 >> 12,
+    ramp_ms: 100,
+    pauses_ms: &[100, 1000, 3000, 11_000],
+    each_ms: 1000,
+    least: 2,
+};
 
 /// A trace, and the tape of it.
 pub(crate) struct Replayed {
@@ -25,6 +36,7 @@ impl Replayed {
     /// does.
     pub(crate) fn by(kernel: &str, machine: &Machine) -> Result<Option<Self>, Error> {
         let (name, trace) = match (kernel, machine.line) {
+            ("replay", SCAVENGE_CHURN) => ("churn", Load::churn(&CHURN).trace),
             ("replay", _) => {
                 let name = "redis.pagetrace.gz";
                 let file = File::open(Path::new(TRACES).join(name))?;
