@@ -63,7 +63,8 @@ pub struct Corruption {
 /// Commits and releases physical pages.
 ///
 /// Every method takes `&self`: the heap calls them outside of its lock, from
-/// any CPU. Nobody else calls them for pages that a heap manages. Ranges are in
+/// any CPU. Nobody else calls them for pages that a heap manages, unless these are in
+/// use and the caller's, and resident again before they are freed. Ranges are in
 /// pages of the heap's window
 /// ([`Window::bytes_of`](crate::Window::bytes_of) gives addresses).
 ///

@@ -25,6 +25,7 @@ mod amount;
 mod clock;
 mod demand;
 mod heap;
+mod measure;
 mod peak;
 mod policy;
 mod purse;

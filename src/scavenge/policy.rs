@@ -45,8 +45,8 @@ pub struct Policy {
     ///
     /// Balanced: 0.1 s. Clouds ask about as much for eight GiB as for a CPU.
     pub price_ns: u64,
-    /// What releasing and taking back cost. To be measured where it matters: under a
-    /// slow hypervisor memory is to be held for longer.
+    /// What releasing and taking back cost. To be [measured](Costs::measure) where it
+    /// matters: under a slow hypervisor memory is to be held for longer.
     pub costs: Costs,
     /// A huge page of which nothing is known is held for so many thousandths of that.
     ///

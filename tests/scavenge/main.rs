@@ -14,6 +14,7 @@ mod floor;
 mod holds;
 mod leftovers;
 mod limit;
+mod measure;
 mod purse;
 mod random;
 mod refusals;

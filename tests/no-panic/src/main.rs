@@ -110,6 +110,7 @@ extern "C" fn main() -> i32 {
     any(shared::heap as *const ());
     any(shared::made as *const ());
     any(scavenge::values as *const ());
+    any(scavenge::measured as *const ());
     any(scavenge::page_heap as *const ());
     any(scavenge::locked_heap as *const ());
     any(scavenge::shared_heap as *const ());

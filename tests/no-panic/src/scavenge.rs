@@ -1,6 +1,9 @@
 //! Every public verb of the scavenger, called once for each heap, with anything.
 
-use spanheap::{LockedHeap, PageHeap, Policy, Pressure, Reclaim, Scavenger, SharedHeap};
+use spanheap::{
+    Costs, LockedHeap, PageHeap, PageRange, Policy, Pressure, Reclaim, Scavenger, SharedHeap,
+    Window,
+};
 
 use crate::shared::Cpus;
 use crate::{Anything, any};
@@ -18,6 +21,16 @@ pub fn values(scavenger: &Scavenger, given: &Given) {
     any(given.policy.break_even_ns());
     any(Scavenger::new(any(given.policy)));
     any(scavenger.policy());
+}
+
+/// What can be measured.
+pub fn measured(window: &Window, pages: PageRange) {
+    let _ = any(Costs::measure(
+        any(&Anything),
+        any(window),
+        any(pages),
+        || any(0),
+    ));
 }
 
 /// Calls every verb of a scavenger in any state.

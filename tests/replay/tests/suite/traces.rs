@@ -247,6 +247,29 @@ fn a_heap_that_is_too_small_refuses_and_the_program_says_so() {
 }
 
 #[test]
+fn a_scavenger_gives_all_huge_pages_back_by_its_deadline() {
+    for heap in ["page", "locked", "shared"] {
+        let done = common::replay(&shipped("compiler"))
+            .args(["--json", "--rounds", "0", "--heap", heap])
+            .args(["--scavenge", "balanced"])
+            .output()
+            .unwrap();
+        assert_eq!(done.status.code(), Some(0));
+        let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+        assert_eq!(report["scavenge"], "balanced");
+        assert_eq!(number(&report, "idle_huge_pages_end"), 0, "{heap}");
+        assert_eq!(number(&report, "verify_errors"), 0, "{heap}");
+        // Most of what was resident at the peak is the system's again.
+        let [before, peak, end] = ["baseline_rss_bytes", "rss_peak_bytes", "rss_end_bytes"]
+            .map(|key| number(&report, key));
+        assert!(
+            end - before < (peak - before) * 6 / 10,
+            "{heap}: {report:#}"
+        );
+    }
+}
+
+#[test]
 fn an_empty_trace_and_one_without_time_replay() {
     let empty = common::Writer::new(4096);
     let path = common::file("nothing-happens", &empty.gzip());
