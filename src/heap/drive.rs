@@ -237,7 +237,8 @@ fn commit<'m>(
                     Uncommitted::Refused(refused)
                 }
             },
-            Err(over) if !made_room => {
+            // Of no use if all that is idle is not enough.
+            Err(over) if !made_room && books.with(|ledger| ledger.idle_resident()) >= over => {
                 made_room = true;
                 make_room(books, backing, over);
                 continue;

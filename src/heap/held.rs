@@ -67,6 +67,12 @@ impl Ledger<'_> {
         })
     }
 
+    /// Returns whether what is left of the budget is less than a huge page.
+    pub(super) fn is_spent(&self, releasing: &Releasing) -> bool {
+        let huge = self.window.geometry().huge_pages();
+        huge.is_none_or(|huge| releasing.pages < huge.get())
+    }
+
     /// Returns what is resident of a huge page that is idle as a whole, the highest below
     /// the cursor: it is beside something released, and the border between is no huge
     /// page's.

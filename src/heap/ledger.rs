@@ -183,6 +183,11 @@ impl<'m> Ledger<'m> {
         self.resident() > self.limit
     }
 
+    /// Returns how many pages are idle and backed.
+    pub(super) const fn idle_resident(&self) -> u32 {
+        self.idle() - self.tally.released
+    }
+
     /// Returns how many pages are idle.
     #[inline]
     pub(super) const fn idle(&self) -> u32 {

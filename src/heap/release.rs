@@ -212,7 +212,7 @@ impl Ledger<'_> {
             }
             let cut = if let Some(hold) = releasing.hold {
                 let cut = self.held_pages(id, hold, releasing);
-                if cut.is_none() && (releasing.looks == 0 || releasing.left) {
+                if cut.is_none() && (releasing.looks == 0 || self.is_spent(releasing)) {
                     return None;
                 }
                 cut

@@ -213,6 +213,28 @@ fn a_limit_below_what_is_in_use_refuses_commits_until_that_is_less() {
 }
 
 #[test]
+fn nothing_is_released_for_room_that_would_not_be_enough() {
+    for kind in ONE_OWNER {
+        let mut rig = released(kind, 4);
+        // Two idle huge pages, and a limit that is five below what is in use with them.
+        let idle = rig.take(2 * 512, 2 * 512);
+        rig.free(idle);
+        each_set_limit(&mut rig, HUGE);
+        let (before, books) = (counters(&rig), spans(&rig));
+        drop(rig.fake.take_log());
+        assert_eq!(rig.alloc(3 * 512), Err(AllocError::Limit), "{kind:?}");
+        assert_eq!((counters(&rig), spans(&rig)), (before, books));
+        assert_eq!(rig.fake.take_log(), []);
+    }
+}
+
+/// Sets the limit, and gives nothing back for it.
+fn each_set_limit(rig: &mut Rig, bytes: u64) {
+    use spanheap::Reclaim;
+    rig.heap.set_limit(bytes);
+}
+
+#[test]
 fn resident_memory_is_handed_out_whatever_the_limit() {
     for kind in KINDS {
         let mut rig = Rig::new(Setup::of(kind), POLICY);
