@@ -41,6 +41,14 @@ pub struct Charges {
     pub taken_bytes: u64,
 }
 
+impl Charges {
+    /// Returns the sum of it, in nanoseconds.
+    #[must_use]
+    pub const fn ns(&self) -> u64 {
+        self.release_ns + self.take_ns
+    }
+}
+
 /// A huge page.
 #[derive(Clone, Copy, Debug, Default)]
 struct Huge {
@@ -68,6 +76,8 @@ pub(super) struct Account {
     live: Vec<u64>,
     huge: Vec<Huge>,
     pub(super) resident_frames: u64,
+    /// The most there ever were of them.
+    pub(super) most_frames: u64,
     pub(super) live_frames: u64,
     /// Huge pages of which the last frame that lived was freed, ever.
     pub(super) emptied: u64,
@@ -90,6 +100,7 @@ impl Account {
             live: bits(),
             huge: vec![Huge::default(); huge],
             resident_frames: 0,
+            most_frames: 0,
             live_frames: 0,
             emptied: 0,
             idle_huge: 0,
@@ -110,6 +121,7 @@ impl Account {
                 self.used[word] |= mask;
             }
             self.resident_frames += u64::from(fresh);
+            self.most_frames = self.resident_frames.max(self.most_frames);
             self.change(part.huge, |huge| huge.resident += fresh);
             let huge = &mut self.huge[part.huge];
             if again > 0 {
@@ -253,6 +265,9 @@ mod tests {
         assert_eq!(account.charges.taken_bytes, HUGE_BYTES);
         assert_eq!(account.resident_frames, 1024);
         assert_eq!(account.wrong, 0);
+        account.release(600, 1000);
+        account.commit(600, 900);
+        assert_eq!(account.most_frames, 1024, "the most there ever were");
     }
 
     #[test]

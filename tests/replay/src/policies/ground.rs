@@ -1,7 +1,8 @@
 //! The heap of a simulation: a real one, on page numbers.
 //!
 //! It manages twice the pages that the load needs at its peak, none of which was
-//! ever used, over a backing with prices.
+//! ever used, over a backing with prices. How many may be resident at once can be
+//! limited.
 
 use clap::ValueEnum;
 use spanheap::{
@@ -72,6 +73,7 @@ pub struct Ground {
     range: PageRange,
     slots: u32,
     cpus: usize,
+    limit: Option<u64>,
 }
 
 impl Ground {
@@ -101,9 +103,25 @@ impl Ground {
                 range: PageRange::new(Page::new(0), PageCount::new(pages))?,
                 slots: slots.saturating_add(pages / 64 + 64).min(pages),
                 cpus: cpus(trace),
+                limit: None,
             })
         });
         ground.ok_or(too_large)
+    }
+
+    /// Allows no more than so many bytes to be resident; `None`, as at first: any.
+    #[must_use]
+    pub const fn limited(self, bytes: Option<u64>) -> Self {
+        Self {
+            limit: bytes,
+            ..self
+        }
+    }
+
+    /// Returns how many CPUs the heap knows.
+    #[must_use]
+    pub const fn cpus(&self) -> usize {
+        self.cpus
     }
 
     /// Plays a load, which it was made for, under a policy.
@@ -131,7 +149,7 @@ impl Ground {
                 // SAFETY: numbers of no memory; nobody touches anything.
                 unsafe { heap.add_region(self.range, Residency::Released) }
                     .map_err(Error::Region)?;
-                play(load, ByHandle::new(heap), &priced, &mut *policy)
+                play(load, ByHandle::new(heap), &priced, &mut *policy, self.limit)
             }
             Driven::Shared => {
                 let books = books.shared(&self.window, self.cpus);
@@ -141,7 +159,7 @@ impl Ground {
                 // SAFETY: numbers of no memory; nobody touches anything.
                 unsafe { heap.add_region(self.range, Residency::Released) }
                     .map_err(Error::Region)?;
-                play(load, &heap, &priced, &mut *policy)
+                play(load, &heap, &priced, &mut *policy, self.limit)
             }
         })
     }

@@ -7,13 +7,14 @@
 //! resident above what lives, for how long, and what that saved or cost.
 //!
 //! The files, from the bottom up: `prices`, `account`, `priced`; `policy` (the
-//! policies, a file each); `load`, `play`, `ground`; `family`, `report`, `table`
+//! policies, a file each); `load`, `limit`, `play`, `ground`; `family`, `report`, `table`
 //! and `pictures`; `run`, and `calibrate` beside it.
 
 mod account;
 mod calibrate;
 mod family;
 mod ground;
+mod limit;
 mod load;
 mod options;
 mod pictures;
@@ -29,11 +30,12 @@ pub use account::Charges;
 pub use calibrate::{Calibration, calibrate};
 pub use family::{Family, Point};
 pub use ground::{Driven, Ground};
+pub use limit::Limited;
 pub use load::{Churn, Load, Phase};
 pub use options::{CalibrateOptions, PoliciesOptions, PriceOptions};
 pub use play::{Outcome, Subject, WAIT_MS, play};
 pub use policy::{Kind, MS, Policy, Preset, Scene, Since};
 pub use priced::Priced;
 pub use prices::{FRAMES, Prices};
-pub use report::{CyclesReport, LoadReport, PoliciesReport, PolicyReport};
+pub use report::{CyclesReport, LimitReport, LoadReport, PoliciesReport, PolicyReport};
 pub use run::run_policies;

@@ -27,6 +27,11 @@ pub struct PoliciesOptions {
     #[arg(long)]
     pub drain: bool,
 
+    /// Allow no more than so many MiB to be resident: an allocation beyond it makes
+    /// room, or is refused and left out. What that does is told beside the rest.
+    #[arg(long, value_name = "MIB", value_parser = limit)]
+    pub limit: Option<u64>,
+
     /// Print one JSON object instead of tables.
     #[arg(long)]
     pub json: bool,
@@ -83,6 +88,17 @@ fn price(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Reads mebibytes, and returns bytes.
+fn limit(text: &str) -> Result<u64, String> {
+    match text.parse::<f64>() {
+        Ok(mib) if (0.0..=MOST_MIB).contains(&mib) => Ok((mib * 1024.0 * 1024.0) as u64),
+        _ => Err("MiB from 0 to 1,000,000,000 are needed".into()),
+    }
+}
+
+/// The highest limit: more than any heap has, and nothing overflows.
+const MOST_MIB: f64 = 1e9;
+
 /// What `replay calibrate` is asked to do.
 #[derive(Clone, Debug, Args)]
 pub struct CalibrateOptions {
@@ -110,5 +126,15 @@ mod tests {
     fn the_options_begin_with_the_usual_prices() {
         let alone = Alone::parse_from(["alone"]);
         assert_eq!(alone.prices.prices(), Prices::default());
+    }
+
+    #[test]
+    fn a_limit_may_be_nothing_a_part_of_a_mebibyte_or_more_than_there_is() {
+        assert_eq!(limit("0"), Ok(0));
+        assert_eq!(limit("1.5"), Ok(3 << 19));
+        assert_eq!(limit("1e9"), Ok(1_000_000_000 << 20));
+        for text in ["-1", "much", "", "nan", "inf", "1e10"] {
+            assert!(limit(text).is_err(), "{text}");
+        }
     }
 }

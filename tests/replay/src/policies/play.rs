@@ -6,16 +6,17 @@
 //! lives is freed, and then time goes on for two minutes, with polls alone: how soon
 //! is whatever is a whole free huge page given back, and what is left?
 
-use spanheap::{Budget, PageCount, PageRange, Reclaim, Stats};
+use spanheap::{AllocError, Budget, PageCount, PageRange, Reclaim, Stats};
 use spanheap_hosted::Threads;
 
 use super::account::{Charges, HUGE_BYTES};
+use super::limit::Limited;
 use super::load::{Load, Phase};
 use super::policy::{MS, Policy, Scene, Since};
 use super::priced::Priced;
-use crate::adaptor::PageRuns;
+use crate::adaptor::{Denied, PageRuns};
 use crate::history::{History, Sample};
-use crate::trace::{Op, Remains, Seat, Trace};
+use crate::trace::{Class, Op, Remains, Seat, Trace};
 
 /// How long it is waited for a policy to give back what is left, in milliseconds.
 pub const WAIT_MS: u64 = 120_000;
@@ -47,20 +48,32 @@ pub struct Outcome {
     pub drained_ms: Option<u64>,
     /// Bytes resident at the end of all.
     pub left_bytes: u64,
-    /// Operations that the heap refused.
+    /// Operations that the heap refused, but for those beyond the limit.
     pub refused: u64,
     /// Pages that were released while they lived, released twice or handed out
     /// without memory; and whether the heap counts otherwise than the backing.
     pub wrong: u64,
+    /// What came of the limit on resident memory, if there was one.
+    pub limited: Option<Limited>,
     /// Memory over time.
     pub history: History,
 }
 
-/// Plays `load` on the heap behind `runs`, which is new and stands on `priced`.
+/// Plays `load` on the heap behind `runs`, which is new and stands on `priced`, with
+/// no more than `limit` bytes resident if there is a limit.
 #[must_use]
-pub fn play<R: Subject>(load: &Load, runs: R, priced: &Priced, policy: &mut dyn Policy) -> Outcome {
+pub fn play<R: Subject>(
+    load: &Load,
+    mut runs: R,
+    priced: &Priced,
+    policy: &mut dyn Policy,
+    limit: Option<u64>,
+) -> Outcome {
     let trace = &load.trace;
     let end_ms = end_of(trace);
+    if let Some(bytes) = limit {
+        runs.set_limit(bytes);
+    }
     let mut player = Player {
         runs,
         priced,
@@ -82,6 +95,7 @@ pub fn play<R: Subject>(load: &Load, runs: R, priced: &Priced, policy: &mut dyn 
             left_bytes: 0,
             refused: 0,
             wrong: 0,
+            limited: limit.map(Limited::new),
             history: History::new(end_ms),
         },
     };
@@ -179,17 +193,7 @@ impl<R: Subject> Player<'_, R> {
 
     fn operation(&mut self, trace: &Trace, phases: &[Phase], op: Op) {
         let done = match op {
-            Op::Alloc { seat, pages, class } => {
-                let before = self.priced.charged_ns();
-                let block = self.runs.alloc_for(pages, class);
-                let stall = self.priced.charged_ns() - before;
-                if stall > 0 {
-                    self.note_stall(phases, stall);
-                }
-                let placed = block.ok().and_then(|block| self.place(block, pages));
-                self.blocks[seat.index()] = placed;
-                placed.is_some()
-            }
+            Op::Alloc { seat, pages, class } => self.alloc(phases, seat, pages, class),
             Op::Free { seat } => match self.blocks[seat.index()].take() {
                 Some(placed) => self.free(placed),
                 None => true,
@@ -197,6 +201,25 @@ impl<R: Subject> Player<'_, R> {
             Op::FreePart { seat, part } => self.free_part(seat, trace.part(part)),
         };
         self.outcome.refused += u64::from(!done);
+    }
+
+    fn alloc(&mut self, phases: &[Phase], seat: Seat, pages: PageCount, class: Class) -> bool {
+        let before = self.priced.charges();
+        let block = self.runs.alloc_for(pages, class);
+        let after = self.priced.charges();
+        let stall = after.ns() - before.ns();
+        if stall > 0 {
+            self.note_stall(phases, stall);
+        }
+        let mut excused = false;
+        if let Some(limited) = &mut self.outcome.limited {
+            limited.note(&before, &after);
+            excused = matches!(block, Err(Denied::Alloc(AllocError::Limit)));
+            limited.refused += u64::from(excused);
+        }
+        let placed = block.ok().and_then(|block| self.place(block, pages));
+        self.blocks[seat.index()] = placed;
+        placed.is_some() || excused
     }
 
     fn place(&mut self, block: R::Block, pages: PageCount) -> Option<Placed<R::Block>> {
@@ -361,6 +384,9 @@ impl<R: Subject> Player<'_, R> {
     fn finish(mut self) -> Outcome {
         self.outcome.charges_after = self.priced.charges();
         self.outcome.left_bytes = self.priced.resident_bytes();
+        if let Some(limited) = &mut self.outcome.limited {
+            limited.most_bytes = self.priced.most_resident_bytes();
+        }
         let stats = self.runs.count();
         let differs = stats.bytes(stats.resident()) != self.priced.resident_bytes();
         self.outcome.wrong = self.priced.wrong() + u64::from(differs);

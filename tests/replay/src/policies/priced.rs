@@ -49,17 +49,16 @@ impl Priced {
         self.account.borrow().charges
     }
 
-    /// Returns the sum of all that was charged so far.
-    #[must_use]
-    pub fn charged_ns(&self) -> u64 {
-        let charges = self.charges();
-        charges.release_ns + charges.take_ns
-    }
-
     /// Returns the bytes that have memory behind them.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
         self.account.borrow().resident_frames * FRAME_BYTES
+    }
+
+    /// Returns the most bytes that ever had memory behind them at once.
+    #[must_use]
+    pub fn most_resident_bytes(&self) -> u64 {
+        self.account.borrow().most_frames * FRAME_BYTES
     }
 
     /// Returns the bytes that live.

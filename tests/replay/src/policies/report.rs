@@ -7,6 +7,7 @@
 use serde::Serialize;
 
 use super::family::{Family, Point};
+use super::limit::Limited;
 use super::load::{Load, Phase};
 use super::play::Outcome;
 use super::policy::Kind;
@@ -19,6 +20,8 @@ pub struct PoliciesReport {
     pub heap: &'static str,
     /// What things cost.
     pub prices: Prices,
+    /// The most bytes that may be resident, if that is limited.
+    pub limit_bytes: Option<u64>,
     /// The loads.
     pub loads: Vec<LoadReport>,
 }
@@ -83,11 +86,34 @@ pub struct PolicyReport {
     pub beaten_by: Vec<String>,
     /// The load's cycles, if it has some.
     pub cycles: Vec<CyclesReport>,
-    /// Operations that the heap refused.
+    /// Operations that the heap refused, but for those beyond the limit.
     pub refused: u64,
     /// Pages that were released while they lived, released twice or handed out
     /// without memory.
     pub wrong: u64,
+    /// What came of the limit, if there is one.
+    pub limit: Option<LimitReport>,
+}
+
+/// What came of a limit on resident memory.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LimitReport {
+    /// The limit.
+    pub limit_bytes: u64,
+    /// The most that was resident.
+    pub most_bytes: u64,
+    /// And by how much that is more.
+    pub over_bytes: u64,
+    /// Blocks that were refused for it, and left out.
+    pub refused: u64,
+    /// Allocations that had to make room first.
+    pub stalls: u64,
+    /// The longest time that one took for it.
+    pub longest_stall_us: f64,
+    /// In how many calls of the backing that was.
+    pub longest_stall_calls: u64,
+    /// The most calls that one made for it.
+    pub most_calls: u64,
 }
 
 /// How many of a load's cycles are done under a policy in the time that they
@@ -106,7 +132,8 @@ const GIB_S: f64 = (1_u64 << 30) as f64 * 1000.0;
 const MS: f64 = 1e6;
 
 impl PoliciesReport {
-    /// Returns whether the heap did all that it was asked for, and kept its word.
+    /// Returns whether the heap did all that it was asked for, and kept its word. What
+    /// it refused because of a limit it was asked to refuse.
     #[must_use]
     pub fn is_good(&self) -> bool {
         let mut policies = self.loads.iter().flat_map(|load| &load.policies);
@@ -200,6 +227,22 @@ impl PolicyReport {
             cycles: cycles.collect(),
             refused: outcome.refused,
             wrong: outcome.wrong,
+            limit: outcome.limited.as_ref().map(LimitReport::new),
+        }
+    }
+}
+
+impl LimitReport {
+    const fn new(limited: &Limited) -> Self {
+        Self {
+            limit_bytes: limited.limit_bytes,
+            most_bytes: limited.most_bytes,
+            over_bytes: limited.over_bytes(),
+            refused: limited.refused,
+            stalls: limited.stalls,
+            longest_stall_us: limited.longest_ns as f64 / 1000.0,
+            longest_stall_calls: limited.longest_calls,
+            most_calls: limited.most_calls,
         }
     }
 }

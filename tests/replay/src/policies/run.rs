@@ -41,7 +41,8 @@ pub fn run_policies(options: &PoliciesOptions) -> Result<PoliciesReport, Error> 
     if options.drain {
         loads.push(Load::drain(DRAIN));
     }
-    let grounds: Vec<_> = loads.iter().map(Ground::new).collect::<Result<_, _>>()?;
+    let ground = |load| Ok::<_, Error>(Ground::new(load)?.limited(options.limit));
+    let grounds: Vec<_> = loads.iter().map(ground).collect::<Result<_, _>>()?;
     let mut pictures = Vec::new();
     if let Some(folder) = &options.plots {
         for index in 0..loads.len() {
@@ -70,6 +71,7 @@ pub fn run_policies(options: &PoliciesOptions) -> Result<PoliciesReport, Error> 
             Driven::Shared => "shared",
         },
         prices,
+        limit_bytes: options.limit,
         loads: reports,
     })
 }

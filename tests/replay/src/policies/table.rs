@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::play::WAIT_MS;
-use super::report::{LoadReport, PoliciesReport, PolicyReport};
+use super::report::{LimitReport, LoadReport, PoliciesReport, PolicyReport};
 
 /// A column: two lines of heading, the unit, and how wide it is.
 type Column = (&'static str, &'static str, &'static str, usize);
@@ -29,6 +29,17 @@ const AFTER: [Column; 4] = [
     ("CPU", "", "ms", 9),
     ("left", "", "MiB", 9),
     ("in huge", "pages", "%", 8),
+];
+
+/// What a limit on resident memory came to.
+const LIMIT: [Column; 7] = [
+    ("resident", "at most", "MiB", 10),
+    ("over the", "limit", "KiB", 10),
+    ("", "refused", "", 9),
+    ("", "stalls", "", 9),
+    ("longest", "stall", "us", 10),
+    ("calls", "in it", "", 7),
+    ("most", "calls", "", 7),
 ];
 
 /// How wide the policies' names are.
@@ -70,38 +81,20 @@ impl fmt::Display for LoadReport {
             mib(self.peak_live_bytes)
         )?;
         let columns: &[Column] = if self.is_drain { &AFTER } else { &COLUMNS };
-        line(
-            f,
-            "",
-            columns.iter().map(|&(above, .., wide)| (above, wide)),
-        )?;
-        line(
-            f,
-            "policy",
-            columns.iter().map(|&(_, below, _, wide)| (below, wide)),
-        )?;
-        line(
-            f,
-            "",
-            columns.iter().map(|&(_, _, unit, wide)| (unit, wide)),
-        )?;
+        headings(f, columns)?;
         for policy in &self.policies {
             let cells = if self.is_drain {
                 after(policy)
             } else {
                 cells(policy)
             };
-            let wide = columns.iter().map(|&(.., wide)| wide);
-            line(
-                f,
-                &policy.policy,
-                cells.iter().map(String::as_str).zip(wide),
-            )?;
+            row(f, policy, columns, &cells)?;
         }
         if !self.is_drain {
             self.verdicts(f)?;
         }
         self.cycles(f)?;
+        self.limit(f)?;
         let bad = |policy: &&PolicyReport| policy.wrong + policy.refused > 0;
         for policy in self.policies.iter().filter(bad) {
             writeln!(
@@ -128,6 +121,21 @@ impl LoadReport {
                 ),
             };
             writeln!(f, "  {}: {beaten}", ours.policy)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what came of the limit on resident memory, if there is one.
+    fn limit(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limits = self.policies.iter();
+        let limits = limits.filter_map(|policy| Some((policy, policy.limit.as_ref()?)));
+        for (index, (policy, limit)) in limits.enumerate() {
+            if index == 0 {
+                let bytes = mib(limit.limit_bytes);
+                writeln!(f, "\n  with no more than {bytes:.2} MiB resident\n")?;
+                headings(f, &LIMIT)?;
+            }
+            row(f, policy, &LIMIT, &limited(limit))?;
         }
         Ok(())
     }
@@ -159,6 +167,28 @@ impl LoadReport {
         }
         Ok(())
     }
+}
+
+/// Writes what stands above columns.
+fn headings(f: &mut fmt::Formatter<'_>, columns: &[Column]) -> fmt::Result {
+    let above = columns.iter().map(|&(above, .., wide)| (above, wide));
+    line(f, "", above)?;
+    let below = columns.iter().map(|&(_, below, _, wide)| (below, wide));
+    line(f, "policy", below)?;
+    let units = columns.iter().map(|&(_, _, unit, wide)| (unit, wide));
+    line(f, "", units)
+}
+
+/// Writes a policy's line.
+fn row(
+    f: &mut fmt::Formatter<'_>,
+    policy: &PolicyReport,
+    columns: &[Column],
+    cells: &[String],
+) -> fmt::Result {
+    let wide = columns.iter().map(|&(.., wide)| wide);
+    let cells = cells.iter().map(String::as_str).zip(wide);
+    line(f, &policy.policy, cells)
 }
 
 /// Writes a line: a name, and cells that are so wide.
@@ -197,6 +227,18 @@ fn after(policy: &PolicyReport) -> Vec<String> {
         format!("{:.1}", policy.drain_cpu_ms),
         format!("{:.1}", mib(policy.left_bytes)),
         whole(policy),
+    ]
+}
+
+fn limited(limit: &LimitReport) -> Vec<String> {
+    vec![
+        format!("{:.2}", mib(limit.most_bytes)),
+        format!("{:.1}", limit.over_bytes as f64 / 1024.0),
+        limit.refused.to_string(),
+        limit.stalls.to_string(),
+        format!("{:.1}", limit.longest_stall_us),
+        limit.longest_stall_calls.to_string(),
+        limit.most_calls.to_string(),
     ]
 }
 

@@ -7,5 +7,6 @@ mod common;
 mod pictures;
 mod policies;
 mod policies_command;
+mod policies_limit;
 mod traces;
 mod verification;

@@ -101,6 +101,31 @@ fn the_table_has_a_line_for_each_policy_and_fits_a_screen() {
     assert!(table.lines().all(|line| line.len() <= 120), "{table}");
 }
 
+#[test]
+fn a_limit_is_told_of_below_the_table_and_in_the_json_and_its_refusals_are_no_failure() {
+    let trace = small("policies-limit");
+    let trace = trace.to_str().unwrap();
+    // Five times 40 blocks of 256 KiB, of which 10 fit.
+    let limited = ["policies", trace, "--limit", "2.5"];
+    let table = told(&limited);
+    for words in ["no more than 2.50 MiB resident", "over the", "most"] {
+        assert!(table.contains(words), "{words:?} in\n{table}");
+    }
+    assert!(table.lines().all(|line| line.len() <= 120), "{table}");
+    assert_eq!(table.matches("\n  balanced ").count(), 2, "{table}");
+    let report = json(&[&limited[..], &["--json"]].concat());
+    assert_eq!(report["limit_bytes"], 5 << 19);
+    let policies = report["loads"][0]["policies"].as_array().unwrap();
+    for policy in policies {
+        let limit = &policy["limit"];
+        assert_eq!(limit["refused"], 5 * 30, "{policy}");
+        assert_eq!(limit["most_bytes"], 5 << 19, "{policy}");
+        assert_eq!(limit["over_bytes"], 0, "{policy}");
+        assert_eq!(policy["refused"], 0, "{policy}");
+    }
+    assert!(json(&["policies", trace, "--json"])["loads"][0]["policies"][0]["limit"].is_null());
+}
+
 fn texts(document: &Document<'_>) -> Vec<String> {
     let texts = document
         .descendants()
@@ -194,7 +219,7 @@ fn what_is_not_valid_is_one_line_and_exit_code_2() {
     fine.alloc(1);
     let fine = common::file("policies-fine.pagetrace.gz", &fine.gzip());
     let none = common::file("policies-none.pagetrace.gz", b"nothing");
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 14] = [
         (&["policies", "--no-such-option"], "--no-such-option"),
         (&["policies", "/no/such/trace"], "cannot be opened"),
         (&["policies", none.to_str().unwrap()], "policies-none"),
@@ -216,6 +241,8 @@ fn what_is_not_valid_is_one_line_and_exit_code_2() {
             &["policies", trace, "--plots", "/dev/null/plots"],
             "cannot be written",
         ),
+        (&["policies", trace, "--limit", "much"], "MiB from 0"),
+        (&["policies", trace, "--limit", "1e10"], "MiB from 0"),
         (&["policies", trace, "--plots"], "a value is required"),
         (&["calibrate", "--rounds", "0"], "0 is not in"),
         (&["calibrate", trace], "unexpected argument"),
@@ -234,7 +261,14 @@ fn help_names_the_commands_and_what_they_take() {
         "{help}"
     );
     let help = told(&["policies", "--help"]);
-    for word in ["--churn", "--drain", "--plots", "--take-huge", "Exit code"] {
+    for word in [
+        "--churn",
+        "--drain",
+        "--limit",
+        "--plots",
+        "--take-huge",
+        "Exit code",
+    ] {
         assert!(help.contains(word), "{word}: {help}");
     }
 }
