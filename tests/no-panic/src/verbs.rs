@@ -129,7 +129,8 @@ pub fn values(given: &Given, stats: &Stats) {
         .zeroed());
     any(Budget::bytes(bytes())
         .calls(any(given.pages).get())
-        .held(any(given.hold)));
+        .held(any(given.hold))
+        .leftovers());
     let stats = any(stats);
     any((stats.resident(), stats.bytes(any(given.pages))));
     let _ = write!(Screen, "{stats}");
