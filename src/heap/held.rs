@@ -5,11 +5,13 @@
 //! a short span was committed in it, and freed; then only that goes.
 //!
 //! Nothing is looked up for a huge page but its record, and no more of them are
-//! looked at in one step than takes a few microseconds.
+//! looked at in one step than takes a few microseconds. What is resident of one that is
+//! released in part is found by its seams; those of one that is in part in use are walked
+//! once, and what the walk takes counts as looks.
 
 use super::carve::cuts;
 use super::ledger::Ledger;
-use super::release::{Cut, Releasing};
+use super::release::{Cut, Releasing, SEARCH};
 use crate::span::{Hold, Kinds, SlotId};
 use crate::treap::Query;
 
@@ -80,7 +82,7 @@ impl Ledger<'_> {
         let geometry = self.window.geometry();
         let huge = geometry.huge_pages()?.get();
         while releasing.looks > 0 {
-            releasing.looks -= 1;
+            releasing.looks = releasing.looks.saturating_sub(SEARCH);
             let seams = Query::kinds(Kinds::SEAM);
             let low = self
                 .treap
@@ -91,8 +93,16 @@ impl Ledger<'_> {
             let from = border & !(huge - 1);
             let to = from.saturating_add(huge);
             let around = self.idle_around(low, from, to);
+            let (lowest, highest) = (around.0.max(from), around.1.min(to));
+            let walked = highest.saturating_sub(lowest) / SEARCH;
+            releasing.looks = releasing.looks.saturating_sub(walked);
+            if from < lowest || highest < to {
+                // So it is with every other seam of this run: all are of this huge page.
+                releasing.cursor = releasing.cursor.min(lowest);
+                continue;
+            }
             let id = if slot.is_released() { high } else { low };
-            if from == border || from < around.0 || around.1 < to || self.is_held(id) {
+            if from == border || self.is_held(id) {
                 continue;
             }
             if let Some(hold) = releasing.hold {

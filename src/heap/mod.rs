@@ -351,8 +351,15 @@ impl Ledger<'_> {
     pub(crate) fn span_of(&self, address: u64) -> Option<SpanInfo> {
         let page_bytes = self.window.geometry().page_bytes();
         let page = self.window.page_at(address & !(page_bytes - 1)).ok()?;
-        let id = self.map.floor(&self.pool, page.number())?;
-        self.info(id).filter(|info| info.range.contains(page))
+        self.info(self.holding(page.number())?)
+    }
+
+    /// Returns the span that holds `page`. A free one is found by the treap, however
+    /// long it is: the map would be walked back to where it starts.
+    fn holding(&self, page: u32) -> Option<crate::span::SlotId> {
+        let holds = |&id: &crate::span::SlotId| self.pool.at(id).end() > page;
+        let free = self.treap.floor(&self.pool, page).filter(holds);
+        free.or_else(|| self.map.floor(&self.pool, page).filter(holds))
     }
 
     /// Returns the lowest span that ends behind `page`.

@@ -23,8 +23,13 @@ use crate::treap::Query;
 /// and enough for a vectored `madvise` to cost what it costs at its best.
 pub(super) const BATCH: usize = 32;
 
-/// How many huge pages are looked at in one step: a few microseconds under the lock.
+/// How many records of huge pages are looked at in one step: a few microseconds under
+/// the lock.
 pub(super) const LOOKS: u32 = 4096;
+
+/// A search of the treap counts as so many looks, and so does a walk over the spans of
+/// this many pages.
+pub(super) const SEARCH: u32 = 16;
 
 /// Ranges that are detached to be released.
 #[derive(Debug)]
@@ -51,7 +56,7 @@ pub(super) struct Releasing {
     pub(super) leftovers: bool,
     /// For how long the first of those that are will be.
     pub(super) held: Option<u32>,
-    /// Huge pages that may still be looked at in this step.
+    /// What may still be looked at in this step.
     pub(super) looks: u32,
     /// Everything idle fits the budget, so that no span need be cut.
     everything: bool,
@@ -127,8 +132,9 @@ impl Ledger<'_> {
         };
         releasing.looks = LOOKS;
         if releasing.calls == 0 {
-            releasing.left |= self.next_cut(releasing).is_some();
-            return None;
+            let is_more = self.next_cut(releasing).is_some();
+            releasing.left |= is_more;
+            return (!is_more && releasing.is_unfinished()).then_some(batch);
         }
         for (id, range) in batch.ids.iter_mut().zip(&mut batch.ranges) {
             let Some(cut) = self.next_cut(releasing) else {
@@ -150,7 +156,7 @@ impl Ledger<'_> {
         }
         if batch.len == 0 {
             // Nothing yet, if it was for want of looks.
-            return (releasing.looks == 0).then_some(batch);
+            return releasing.is_unfinished().then_some(batch);
         }
         releasing.calls -= 1;
         self.calls.unused += 1;
@@ -189,7 +195,12 @@ impl Ledger<'_> {
         if releasing.leftovers {
             return self.next_leftover(releasing);
         }
+        let physical = self.window.geometry().physical_pages().get();
         loop {
+            releasing.looks = releasing.looks.saturating_sub(SEARCH);
+            if releasing.looks == 0 {
+                return None;
+            }
             let kinds = if releasing.huge {
                 Kinds::RESIDENT_HUGE
             } else {
@@ -205,6 +216,11 @@ impl Ledger<'_> {
                 }
                 return None;
             };
+            if releasing.hold.is_none() && releasing.pages < physical {
+                // Nothing more may go: neither this nor what is below it.
+                releasing.left = true;
+                return None;
+            }
             if self.is_held(id) {
                 releasing.left = true;
                 releasing.cursor = self.pool.at(id).start;
@@ -316,6 +332,11 @@ impl Ledger<'_> {
 }
 
 impl Releasing {
+    /// Returns whether nothing was found only for want of looks.
+    const fn is_unfinished(&self) -> bool {
+        self.looks == 0 && !self.no_slot
+    }
+
     /// Goes on from the top with what is no whole huge page.
     const fn start_over(&mut self) {
         self.huge = false;

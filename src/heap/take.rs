@@ -86,11 +86,7 @@ impl Ledger<'_> {
     /// Takes exactly `range`.
     pub(super) fn begin_alloc_at(&mut self, range: PageRange) -> Result<Begun, AllocAtError> {
         let (start, end) = (range.start().number(), range.end().number());
-        let first = self
-            .map
-            .floor(&self.pool, start)
-            .filter(|&id| self.pool.at(id).end() > start)
-            .ok_or(AllocAtError::Outside)?;
+        let first = self.holding(start).ok_or(AllocAtError::Outside)?;
         let mut last = first;
         let mut free = self.pool.at(first).is_free();
         while self.pool.at(last).end() < end {

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What a program said, and what callgrind counted of it.
 #[derive(Debug)]
@@ -71,7 +72,10 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self, String> {
-        let unique = format!("spanheap-bench-{}", std::process::id());
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        // Alone: only that each number is given once matters.
+        let number = LAST.fetch_add(1, Ordering::Relaxed);
+        let unique = format!("spanheap-bench-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(unique);
         fs::create_dir_all(&path).map_err(|why| format!("{}: {why}", path.display()))?;
         Ok(Self(path))

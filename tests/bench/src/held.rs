@@ -28,9 +28,14 @@ pub fn mark() {
     MARKS.set(true);
 }
 
+/// Asks this thread to mark it no longer.
+pub(crate) fn unmark() {
+    MARKS.set(false);
+}
+
 /// Where a lock is held: callgrind is told this function's name.
 #[inline(never)]
-fn marked<R>(critical: impl FnOnce() -> R) -> R {
+pub(crate) fn marked<R>(critical: impl FnOnce() -> R) -> R {
     critical()
 }
 

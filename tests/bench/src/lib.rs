@@ -6,8 +6,8 @@
 //! asked to do; [`contest`] runs the rounds; [`results`] keeps what came of
 //! them, and makes medians and ratios within a round; [`targets`] says what
 //! should come of them; [`table`] and [`picture`] show it. [`count`] has
-//! instructions counted instead of time, by callgrind, and [`held`] says where a lock
-//! is held.
+//! instructions counted instead of time, by callgrind, [`held`] says where a lock is
+//! held, and [`worst`] leads the heaps to where they are slowest.
 //!
 //! No memory is behind the pages: what is measured is the choice of pages and
 //! the books about them.
@@ -28,3 +28,4 @@ mod run;
 pub mod table;
 pub mod targets;
 pub mod work;
+pub mod worst;

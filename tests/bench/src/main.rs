@@ -16,6 +16,7 @@ use spanheap_bench::options::Options;
 use spanheap_bench::picture::draw;
 use spanheap_bench::table::Table;
 use spanheap_bench::targets::{Targets, Verdict, verdicts};
+use spanheap_bench::worst::{self, Heap, What};
 
 /// An allocator did not do what it must.
 const WRONG: u8 = 1;
@@ -27,6 +28,10 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let done = if let (Some(task), Some(who)) = (options.counted_task, &options.counted_contender) {
         child(task, who, options.counted_pages).and_then(|counts| tell_parent(&counts))
+    } else if let (Some(scene), Some(heap)) = (options.worst_scene, options.worst_heap) {
+        scene_for_parent(scene, heap, &options)
+    } else if let Some(wanted) = &options.worst {
+        worst_cases(wanted, &options)
     } else if options.instructions {
         instructions(&options)
     } else {
@@ -94,6 +99,32 @@ fn instructions(options: &Options) -> Result<ExitCode, String> {
     } else {
         print(&counts.to_string())?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Counts the worst cases.
+fn worst_cases(wanted: &str, options: &Options) -> Result<ExitCode, String> {
+    let program = env::current_exe().map_err(|why| why.to_string())?;
+    let worst = worst::run(&program, options.counted_pages, wanted, |scene| {
+        progress(&format!("counting {scene}"));
+    })?;
+    if options.json {
+        print_json(&worst)?;
+    } else {
+        print(&worst.to_string())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Plays one of them, and says how often the backing was called.
+fn scene_for_parent(scene: usize, heap: Heap, options: &Options) -> Result<ExitCode, String> {
+    let what = if options.worst_holds {
+        What::Holds
+    } else {
+        What::Calls
+    };
+    let hooks = worst::child(scene, heap, what, options.counted_pages)?;
+    print(&format!("{hooks}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

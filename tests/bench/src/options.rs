@@ -15,6 +15,7 @@ use crate::results::Place;
 use crate::work::Work;
 use crate::work::mixed::FULL;
 use crate::work::play::Recording;
+use crate::worst::Heap;
 
 /// A group of works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -91,6 +92,25 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["rounds", "ranges", "svg", "full"])]
     pub instructions: bool,
 
+    /// Count the worst cases instead, by valgrind, in a range of 1 GiB: the longest
+    /// call of each scene, and the longest that a lock is held in it. Only scenes
+    /// whose name contains this, if it is given.
+    #[arg(long, value_name = "SCENE", num_args = 0..=1, default_missing_value = "",
+          conflicts_with_all = ["instructions", "works", "contenders", "rounds", "ranges", "svg", "full"])]
+    pub worst: Option<String>,
+
+    /// Play one scene of these, for whoever counts from outside.
+    #[arg(long, hide = true, requires = "worst_heap")]
+    pub worst_scene: Option<usize>,
+
+    /// On which heap.
+    #[arg(long, hide = true, value_enum)]
+    pub worst_heap: Option<Heap>,
+
+    /// And mark where its lock is held, not the calls.
+    #[arg(long, hide = true)]
+    pub worst_holds: bool,
+
     /// Do one task of the counted ones, for whoever counts from outside.
     #[arg(long, hide = true, requires = "counted_contender")]
     pub counted_task: Option<usize>,
@@ -126,7 +146,7 @@ const SPANS: u32 = 1 << 20;
 /// Ranges in which allocators are set up, in GiB.
 const SET_UP: [u32; 4] = [1, 16, 256, 1024];
 /// The range in which instructions are counted: 1 GiB.
-const COUNTED_PAGES: u32 = 1 << 18;
+pub const COUNTED_PAGES: u32 = 1 << 18;
 /// How many pairs the works do that have no natural end.
 pub const PAIRS: u32 = 1 << 18;
 

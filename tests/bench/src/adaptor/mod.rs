@@ -32,6 +32,7 @@ pub use locked_heap::LockedHeapByAddress;
 pub use null::Null;
 pub use offset::Offset;
 pub use page_heap::{PageHeapByAddress, PageHeapByHandle};
+pub(crate) use shared_heap::Cpus;
 pub use shared_heap::Shared;
 
 use serde::Serialize;

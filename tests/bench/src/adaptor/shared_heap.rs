@@ -25,7 +25,7 @@ pub struct Shared;
 /// Threads as CPUs, which mark where they keep interrupts off: as long as the
 /// heap's lock is held.
 #[derive(Debug)]
-pub(super) struct Cpus;
+pub(crate) struct Cpus;
 
 impl Cpu for Cpus {
     #[inline(always)]

@@ -7,3 +7,4 @@ mod count;
 mod program;
 mod rounds;
 mod shown;
+mod worst;
