@@ -18,7 +18,7 @@ use crate::page::{PageCount, PageRange};
 use crate::span::Span;
 
 /// How many calls of the backing one commit may make to stay below the limit.
-const LIMIT_CALLS: u32 = 2;
+pub(crate) const LIMIT_CALLS: u32 = 2;
 
 /// Why pages were not committed.
 pub(crate) enum Uncommitted {

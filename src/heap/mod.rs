@@ -28,8 +28,9 @@ mod stats;
 mod take;
 
 pub use check::Inconsistency;
-pub(crate) use drive::Books;
+pub(crate) use drive::{Books, LIMIT_CALLS};
 pub(crate) use ledger::Ledger;
+pub(crate) use release::BATCH;
 pub use request::{
     AllocAtError, AllocError, Budget, Class, FreeError, RegionError, Release, ReleaseEnd, Request,
     ResizeError, Rest,

@@ -21,7 +21,7 @@ use crate::treap::Query;
 
 /// How many ranges go to the backing at once: what a reporting virtqueue takes,
 /// and enough for a vectored `madvise` to cost what it costs at its best.
-pub(super) const BATCH: usize = 32;
+pub(crate) const BATCH: usize = 32;
 
 /// How many records of huge pages are looked at in one step: a few microseconds under
 /// the lock.

@@ -182,7 +182,7 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
     pub fn alloc_at(&self, address: u64, pages: PageCount) -> Result<PageRange, AllocAtError> {
         let found = verbs::alloc_at(self, &self.backing, address, pages);
         match found {
-            Err(AllocAtError::InUse) if self.reclaim_chunks() => {
+            Err(AllocAtError::InUse) if self.reclaim_chunks(u32::MAX) => {
                 verbs::alloc_at(self, &self.backing, address, pages)
             }
             found => found,
@@ -347,18 +347,20 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         }
     }
 
-    /// Gives the treap all chunks without a page in use.
-    pub(super) fn reclaim_chunks(&self) -> bool {
+    /// Gives the treap all chunks without a page in use; of those that are released in
+    /// part, as many as so many calls of the backing are enough for.
+    pub(super) fn reclaim_chunks(&self, calls: u32) -> bool {
         let Some(tier) = self.tier.get() else {
             return false;
         };
         self.drain();
-        let mut any = self.release_mixed(tier);
+        let mut any = false;
+        // Where it is found which of them are released in part.
         while tier.front.full.may_have_any() {
             any = true;
             self.locked(|_| ());
         }
-        any
+        self.release_mixed(tier, calls) || any
     }
 
     pub(super) fn tier(&self) -> Option<&Tier<'m>> {

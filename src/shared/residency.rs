@@ -15,7 +15,7 @@ use super::front::{Bits, Front};
 use super::heap::{SharedHeap, Tier};
 use super::word::{BLOCK, BLOCKS, CHUNK, find_run, mask};
 use crate::backing::Backing;
-use crate::heap::{Budget, Release, ReleaseEnd, verbs};
+use crate::heap::{BATCH, Budget, Release, ReleaseEnd, verbs};
 use crate::page::{Page, PageCount, PageRange};
 
 impl<B: Backing, C: Cpu> SharedHeap<'_, B, C> {
@@ -25,7 +25,7 @@ impl<B: Backing, C: Cpu> SharedHeap<'_, B, C> {
     pub fn release(&self, budget: Budget) -> Release {
         if let Some(tier) = self.tier() {
             self.return_all(tier);
-            self.release_mixed(tier);
+            self.release_mixed(tier, u32::MAX);
         }
         verbs::release(self, &self.backing, budget)
     }
@@ -101,23 +101,18 @@ impl<B: Backing, C: Cpu> SharedHeap<'_, B, C> {
     }
 
     /// Releases the rest of chunks that are free as a whole and released in part,
-    /// and gives them to the treap. Says whether there was one.
-    pub(super) fn release_mixed(&self, tier: &Tier<'_>) -> bool {
+    /// and gives them to the treap, in so many calls of the backing. What those are not
+    /// enough for stays, with less left for the next time. Says whether there was one.
+    pub(super) fn release_mixed(&self, tier: &Tier<'_>, mut calls: u32) -> bool {
         let mut any = false;
-        while let Some(chunk) = tier.front.mixed.first() {
+        while calls > 0
+            && let Some(chunk) = tier.front.mixed.first()
+        {
             tier.front.mixed.clear(chunk);
             if !tier.front.take_whole(chunk) {
                 continue;
             }
-            let rest = tier.front.resident_of(chunk);
-            let refused = rest.into_iter().flatten().any(|pages| {
-                let done = self.backing.sys_unused(&[pages]) == 1;
-                if done {
-                    tier.front.note_released(pages);
-                }
-                !done
-            });
-            if refused {
+            if !self.release_rest(tier, chunk, &mut calls) {
                 tier.front.reopen(chunk);
                 return any;
             }
@@ -130,6 +125,33 @@ impl<B: Backing, C: Cpu> SharedHeap<'_, B, C> {
             });
         }
         any
+    }
+
+    /// Releases what is backed of a chunk that was taken whole. Says no if the backing
+    /// refuses, or the calls are not enough.
+    fn release_rest(&self, tier: &Tier<'_>, chunk: u32, calls: &mut u32) -> bool {
+        let mut rest = tier.front.resident_of(chunk).into_iter().flatten();
+        while let Some(first) = rest.next() {
+            if *calls == 0 {
+                return false;
+            }
+            *calls -= 1;
+            let mut batch = [first; BATCH];
+            let mut count = 1;
+            for (pages, next) in batch.iter_mut().skip(1).zip(&mut rest) {
+                *pages = next;
+                count += 1;
+            }
+            let ranges = batch.get(..count).unwrap_or(&[]);
+            let done = self.backing.sys_unused(ranges).min(count);
+            for &pages in ranges.iter().take(done) {
+                tier.front.note_released(pages);
+            }
+            if done < count {
+                return false;
+            }
+        }
+        true
     }
 }
 

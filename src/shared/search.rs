@@ -15,7 +15,7 @@ use super::front::{MAX_RUN, Place};
 use super::heap::{ONE, SharedHeap, Tier, group, range_of};
 use super::word::CHUNK;
 use crate::backing::Backing;
-use crate::heap::{AllocError, Class, Request, verbs};
+use crate::heap::{AllocError, Class, LIMIT_CALLS, Request, verbs};
 use crate::page::{PageCount, PageRange};
 
 /// Where a page or a run was found.
@@ -124,14 +124,17 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
     #[cold]
     fn alloc_run_slowly(&self, tier: &Tier<'m>, request: &Request) -> Result<Found, AllocError> {
         let plain = Request::pages(request.pages);
-        if let Ok(span) = verbs::alloc_without_growth(self, &self.backing, &plain) {
-            return Ok(Found::Treaps(span.range()));
-        }
+        let calls = match verbs::alloc_without_growth(self, &self.backing, &plain) {
+            Ok(span) => return Ok(Found::Treaps(span.range())),
+            // A chunk without a page in use has a run, and the next look finds it.
+            Err(AllocError::Limit) => 0,
+            Err(_) => u32::MAX,
+        };
         self.drain();
         if let Some(page) = tier.front.take_run_anywhere(request.pages.get()) {
             return Ok(Found::Claimed(page));
         }
-        self.reclaim_chunks();
+        self.reclaim_chunks(calls);
         let found = verbs::alloc(self, &self.backing, &plain);
         found.map(|span| Found::Treaps(span.range()))
     }
@@ -142,8 +145,12 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         let span = match first {
             Ok(span) => span,
             // What is idle in chunks may also make room.
-            Err(AllocError::NoRun | AllocError::Limit) => {
-                self.reclaim_chunks();
+            Err(why @ (AllocError::NoRun | AllocError::Limit)) => {
+                let calls = match why {
+                    AllocError::Limit => LIMIT_CALLS,
+                    _ => u32::MAX,
+                };
+                self.reclaim_chunks(calls);
                 verbs::alloc(self, &self.backing, request)?
             }
             Err(why) => return Err(why),

@@ -73,6 +73,10 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
     /// Sets the most bytes that may be resident; see
     /// [`PageHeap::set_limit`](crate::PageHeap::set_limit). A chunk counts as
     /// resident, whatever was released inside of it.
+    ///
+    /// A request that finds nothing at hand tries several ways, each of which may make
+    /// room: with no other call in progress it makes at most six calls of the backing
+    /// for that.
     pub fn set_limit(&self, bytes: u64) {
         self.locked(|ledger| ledger.set_limit(bytes));
     }

@@ -1,7 +1,7 @@
 //! The most that may be resident: a commit beyond it makes room or fails, and then
 //! nothing has changed.
 
-use spanheap::{AllocAtError, AllocError, ResizeError, SpanInfo, Stats};
+use spanheap::{AllocAtError, AllocError, Budget, ResizeError, SpanInfo, Stats};
 
 use crate::common::{Heap, KINDS, Kind, PAGE, POLICY, Rig, Setup, count};
 
@@ -388,5 +388,73 @@ fn what_is_being_committed_counts_already() {
     let seen: Vec<_> = seen.try_iter().collect();
     assert_eq!(seen, [Err(AllocError::Limit), Ok(count(3))]);
     assert_eq!(rig.resident(), 8 * PAGE);
+    rig.audit();
+}
+
+/// A shared heap with one chunk at its bottom of which no page is in use, every other
+/// page is released, and which fills the limit; behind it nothing is backed.
+fn riddled() -> Rig {
+    let mut rig = Rig::new(Setup::of(Kind::Shared), POLICY);
+    let _ = rig.sleep();
+    let mut pages: Vec<_> = (0..512).map(|_| rig.alloc(1).expect("memory")).collect();
+    pages.sort_by_key(|page| page.start().number());
+    let (even, odd): (Vec<_>, Vec<_>) = pages
+        .into_iter()
+        .partition(|page| page.start().number().is_multiple_of(2));
+    even.into_iter().for_each(|page| rig.free(page));
+    let Heap::Shared(heap) = rig.heap else {
+        unreachable!()
+    };
+    let done = heap.release_inside(Budget::bytes(256 * PAGE));
+    assert_eq!(done.pages, count(256), "each by itself");
+    odd.into_iter().for_each(|page| rig.free(page));
+    heap.set_limit(HUGE);
+    rig.audit();
+    rig
+}
+
+#[test]
+fn what_is_left_of_a_riddled_chunk_makes_room_step_by_step() {
+    let mut rig = riddled();
+    let mut tries = 0;
+    loop {
+        drop(rig.fake.take_log());
+        let got = rig.alloc(512);
+        let calls = rig.releases().len();
+        assert!(calls <= 6, "{calls} calls for one allocation");
+        rig.audit();
+        tries += 1;
+        match got {
+            Ok(_) => break,
+            Err(why) => assert_eq!(why, AllocError::Limit),
+        }
+        assert!(tries < 10, "it comes to nothing");
+    }
+    assert!(rig.resident() <= HUGE);
+    // 256 pages, each by itself, in batches of 32, two for each try.
+    assert_eq!(tries, 4);
+}
+
+#[test]
+fn a_single_page_or_a_run_out_of_a_riddled_chunk_makes_no_call_for_room() {
+    for pages in [1, 5] {
+        let mut rig = riddled();
+        drop(rig.fake.take_log());
+        let _ = rig.alloc(pages).expect("its chunk counts already");
+        assert_eq!(rig.releases().len(), 0);
+        rig.audit();
+    }
+}
+
+#[test]
+fn a_riddled_chunk_serves_what_nothing_else_can_at_the_first_try() {
+    let mut rig = riddled();
+    let Heap::Shared(heap) = rig.heap else {
+        unreachable!()
+    };
+    heap.set_limit(u64::MAX);
+    let _ = rig.take(512, 7 * 512);
+    let all = rig.alloc(512).expect("no page of it is in use");
+    assert_eq!(all.start().number(), 0);
     rig.audit();
 }
