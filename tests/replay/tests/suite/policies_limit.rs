@@ -168,14 +168,25 @@ const FEW: [Kind; 4] = [
 ];
 
 #[test]
-fn the_limit_holds_on_recorded_traces() {
-    let paths = [shipped("compiler")].into_iter();
-    for path in paths.chain(shared("files")) {
-        let load = Load::read(&path).unwrap();
-        for limit in limits(&load) {
-            for driven in [Driven::Page, Driven::Shared] {
-                keep_the_rule(&load, limit, driven, &FEW);
-            }
+fn the_limit_holds_on_a_recorded_trace() {
+    let load = Load::read(&shipped("compiler")).unwrap();
+    for limit in limits(&load) {
+        for driven in [Driven::Page, Driven::Shared] {
+            keep_the_rule(&load, limit, driven, &FEW);
         }
     }
+}
+
+#[test]
+fn the_limit_holds_on_a_large_trace() {
+    let Some(path) = shared("files") else {
+        return;
+    };
+    let load = Load::read(&path).unwrap();
+    let [high, low] = limits(&load);
+    keep_the_rule(&load, high, Driven::Page, &FEW);
+    keep_the_rule(&load, low, Driven::Page, &FEW);
+    // Not the low one: a shared heap looks at every page before it refuses one, and
+    // there it refuses 300,000 in a window of 9 GiB.
+    keep_the_rule(&load, high, Driven::Shared, &FEW);
 }
