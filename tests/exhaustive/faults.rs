@@ -23,6 +23,10 @@ type Fault = Option<(u32, usize)>;
 
 type Path = Vec<(Step, Fault)>;
 
+/// What is done to a heap that was brought into a state.
+type Then<'a, K> =
+    &'a mut dyn for<'m> FnMut(&mut Pair<<K as Kind>::Heap<'m>>) -> Result<(), String>;
+
 /// What was counted.
 #[derive(Debug, Default)]
 struct Count {
@@ -64,7 +68,7 @@ fn follow<K: Kind>(
     count: &mut Count,
     mut new: impl FnMut(State, Path),
 ) {
-    let arrive = |then: &mut dyn FnMut(&mut Pair<K::Heap<'_>>) -> Result<(), String>| {
+    let arrive = |then: Then<'_, K>| {
         let mut books = setup.books();
         let mut pair = Pair::<K::Heap<'_>>::new(setup, &mut books).expect("a heap");
         pair.watch(false);
