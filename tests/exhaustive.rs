@@ -13,6 +13,8 @@
 //! `u` becomes 2`u` + 2`r`. Another resident page follows anything, and merges
 //! with a resident one: `r` becomes `u` + 2`r`.
 
+#[path = "exhaustive/faults.rs"]
+mod faults;
 mod model;
 
 use std::collections::HashSet;
@@ -41,6 +43,7 @@ type State = Vec<Mark>;
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Alloc(u32),
+    AllocZeroed(u32),
     AllocAt(PageRange),
     Free(u32),
     FreePart(u32, PageRange),
@@ -148,6 +151,10 @@ fn address<H>(pair: &Pair<H>, range: PageRange) -> u64 {
 fn take<'m, H: Heap<'m>>(pair: &mut Pair<H>, step: Step) -> Result<Outcome, String> {
     match step {
         Step::Alloc(pages) => pair.alloc(&Ask::pages(pages)),
+        Step::AllocZeroed(pages) => pair.alloc(&Ask {
+            zeroed: true,
+            ..Ask::pages(pages)
+        }),
         Step::AllocAt(range) => pair.alloc_at(address(pair, range), range.count().get()),
         Step::Free(index) => pair.free(Target::Live(index)),
         Step::FreePart(index, part) => pair.free_part(Target::Live(index), part),
@@ -216,7 +223,7 @@ fn walk<K: Kind>(setup: &Setup) -> HashSet<State> {
 /// holds a whole physical page, and a seam lies on one.
 fn legal(setup: &Setup) -> HashSet<State> {
     let pages = setup.pages;
-    let unit = (setup.physical / PAGE) as usize;
+    let unit = (setup.physical / PAGE).max(1) as usize;
     let is_legal = |state: &State| {
         let further = (0..state.len()).filter(|&page| state[page] == Mark::Further);
         let begun = further

@@ -258,12 +258,14 @@ impl Ledger<'_> {
             ..
         } = taking;
         self.pool.unreserve(spares);
-        self.join(first, end);
+        // Each end may hold what its own piece may.
+        let lead_dirt = self.pool.at(first).marks.intersection(Marks::NEEDS_ZERO);
+        let trail_dirt = self.join(first, end);
         let slot = *self.pool.at(first);
         // Both ends are cut off before either settles, which may merge it with
         // anything but what is in use.
-        let lead = self.cut_lead(first, slot.start, start);
-        let trail = self.cut_trail(first, end, slot.end());
+        let lead = self.cut_lead(first, slot.start, start, lead_dirt);
+        let trail = self.cut_trail(first, end, slot.end(), trail_dirt);
         let span = self.hand_out(first);
         for id in [lead, trail].into_iter().flatten() {
             self.settle(id);
@@ -286,22 +288,27 @@ impl Ledger<'_> {
         }
     }
 
-    /// Merges the detached pieces from `first` up to `end` into `first`, loose.
-    fn join(&mut self, first: SlotId, end: u32) {
+    /// Merges the detached pieces from `first` up to `end` into `first`, loose. Returns
+    /// whether the last one needed zeroing.
+    fn join(&mut self, first: SlotId, end: u32) -> Marks {
         self.loosen(first);
+        let mut marks = self.pool.at(first).marks;
         while self.pool.at(first).end() < end
             && let Some(next) = self.pool.at(first).next
         {
             self.loosen(next);
+            marks = self.pool.at(next).marks;
             let (start, next_end) = (self.pool.at(first).start, self.pool.at(next).end());
             self.absorb(first, next);
             self.resize(first, start, next_end);
         }
+        marks.intersection(Marks::NEEDS_ZERO)
     }
 
     /// Cuts the pages `from..start`, which were detached only to make whole
-    /// physical pages, off a span. Returns them if no remainder takes them.
-    fn cut_lead(&mut self, id: SlotId, from: u32, start: u32) -> Option<SlotId> {
+    /// physical pages, off a span. Returns them if no remainder takes them. `dirt` says
+    /// whether they need zeroing.
+    fn cut_lead(&mut self, id: SlotId, from: u32, start: u32, dirt: Marks) -> Option<SlotId> {
         if from == start {
             return None;
         }
@@ -312,11 +319,11 @@ impl Ledger<'_> {
         });
         if let Some(prev) = remainder {
             self.resize(id, start, slot.end());
-            self.rejoin(prev, self.pool.at(prev).start, start, slot.marks);
+            self.rejoin(prev, self.pool.at(prev).start, start, dirt);
             return None;
         }
         let lead = self.pool.take(from, start)?;
-        self.pool.at_mut(lead).marks = slot.marks;
+        self.pool.at_mut(lead).marks = slot.marks.difference(Marks::NEEDS_ZERO).union(dirt);
         self.pool.at_mut(id).marks.remove(Marks::REGION_START);
         self.map.replace(from, id, lead);
         self.pool.link_before(lead, id);
@@ -325,7 +332,7 @@ impl Ledger<'_> {
     }
 
     /// The same for the pages `end..to` behind a span.
-    fn cut_trail(&mut self, id: SlotId, end: u32, to: u32) -> Option<SlotId> {
+    fn cut_trail(&mut self, id: SlotId, end: u32, to: u32, dirt: Marks) -> Option<SlotId> {
         if end == to {
             return None;
         }
@@ -335,11 +342,14 @@ impl Ledger<'_> {
             .filter(|&next| self.pool.at(next).is_free() && self.pool.at(next).is_released());
         self.resize(id, slot.start, end);
         if let Some(next) = remainder {
-            self.rejoin(next, end, self.pool.at(next).end(), slot.marks);
+            self.rejoin(next, end, self.pool.at(next).end(), dirt);
             return None;
         }
         let trail = self.pool.take(end, to)?;
-        self.pool.at_mut(trail).marks = slot.marks.difference(Marks::REGION_START);
+        let marks = slot
+            .marks
+            .difference(Marks::REGION_START | Marks::NEEDS_ZERO);
+        self.pool.at_mut(trail).marks = marks.union(dirt);
         self.pool.link_after(trail, Some(id));
         self.map.begin(&self.pool, trail);
         Some(trail)
@@ -347,9 +357,8 @@ impl Ledger<'_> {
 
     /// Grows a free, released span over backed pages beside it; they are less
     /// than a physical page and count as no released one.
-    fn rejoin(&mut self, id: SlotId, start: u32, end: u32, marks: Marks) {
-        let needs_zero = marks.intersection(Marks::NEEDS_ZERO);
-        self.pool.at_mut(id).marks.insert(needs_zero);
+    fn rejoin(&mut self, id: SlotId, start: u32, end: u32, dirt: Marks) {
+        self.pool.at_mut(id).marks.insert(dirt);
         self.reshape(id, start, end);
     }
 }

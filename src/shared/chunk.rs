@@ -10,12 +10,7 @@
 use super::atomic::Ordering;
 use super::front::{BINS, Bits, Front, MAX_RUN, Place};
 use super::state::{NOBODY, State};
-use super::word::{BLOCK, BLOCKS, has, longest_run};
-
-/// A chunk is listed for single pages once one of its blocks has so many free
-/// ones: the others have about half as many then. With fewer, CPUs would claim
-/// chunks for a few pages each; with more, pages lie unlisted.
-const READY: u32 = 8;
+use super::word::{BLOCK, BLOCKS, FULL, READY, has, longest_run};
 
 /// Returns the list of the blocks that have a run of this length, if that is of
 /// use to any request for a run.
@@ -54,7 +49,7 @@ impl<'m> Front<'m> {
         state.store(before.opened(place.group, place.id).0, Ordering::SeqCst);
         for word in self.words(Bits::Free, chunk) {
             // Release: the pages come with whatever the treap's lock ordered.
-            word.store(u64::MAX, Ordering::SeqCst);
+            word.store(FULL, Ordering::SeqCst);
         }
         for block in blocks(chunk) {
             self.relist(block);
@@ -101,7 +96,7 @@ impl<'m> Front<'m> {
     /// Returns whether all pages of a chunk are free.
     fn is_whole(&self, chunk: u32) -> bool {
         let mut words = self.words(Bits::Free, chunk).iter();
-        words.all(|word| word.load(Ordering::SeqCst) == u64::MAX)
+        words.all(|word| word.load(Ordering::SeqCst) == FULL)
     }
 
     /// Returns whether a chunk has pages enough to be listed.
@@ -156,7 +151,7 @@ impl<'m> Front<'m> {
     /// of its blocks.
     pub(super) fn list_freed(&self, state: State, block: u32, word: u64) {
         let chunk = block / BLOCKS as u32;
-        if word == u64::MAX {
+        if word == FULL {
             self.settle(chunk);
         } else if !state.is_listed() && has(word, READY) {
             self.list(chunk);
@@ -211,7 +206,7 @@ impl<'m> Front<'m> {
             }
             let taken = words.iter().take_while(|word| {
                 // Acquire: pairs with the Release of each `free`.
-                word.compare_exchange(u64::MAX, 0, Ordering::SeqCst, Ordering::Relaxed)
+                word.compare_exchange(FULL, 0, Ordering::SeqCst, Ordering::Relaxed)
                     .is_ok()
             });
             let taken = taken.count();
@@ -219,7 +214,7 @@ impl<'m> Front<'m> {
                 return true;
             }
             for word in words.iter().take(taken) {
-                word.fetch_or(u64::MAX, Ordering::SeqCst);
+                word.fetch_or(FULL, Ordering::SeqCst);
             }
             // A free that filled the chunk meanwhile saw words that were taken,
             // and left it to this look.
@@ -246,7 +241,7 @@ impl<'m> Front<'m> {
     /// Puts a chunk that was taken whole back into the front tier.
     pub(super) fn reopen(&self, chunk: u32) {
         for word in self.words(Bits::Free, chunk) {
-            word.fetch_or(u64::MAX, Ordering::SeqCst);
+            word.fetch_or(FULL, Ordering::SeqCst);
         }
         self.leave(chunk);
     }

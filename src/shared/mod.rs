@@ -13,7 +13,8 @@
 //! and their lists), `run` (runs), `cpu` (what is asked of the machine),
 //! `metadata`, `heap` (the verbs), `set_up` (its books and its memory), `search`
 //! (where pages are found), `residency` (what is not backed), `count` (counters
-//! and checks).
+//! and checks). `models` and `steps` are for tests: interleavings under weak memory,
+//! and all of them under a strong one.
 
 mod atomic;
 mod chunk;
@@ -37,6 +38,8 @@ mod search;
 mod set_up;
 mod single;
 mod state;
+#[cfg(all(test, not(loom)))]
+mod steps;
 mod word;
 
 pub use cpu::{Cpu, OneCpu};

@@ -25,12 +25,8 @@
 use super::atomic::{AtomicU64, Ordering};
 use super::front::{Bits, Front, Place};
 use super::state::State;
-use super::word::{BLOCK, BLOCKS, CHUNK, has, has_byte, run_around};
+use super::word::{BLOCK, BLOCKS, CHUNK, WORTH, has, has_byte, run_around};
 use crate::heap::FreeError;
-
-/// A block with fewer free pages is passed by: to claim it would cost more than
-/// its pages are worth.
-const WORTH: u32 = 4;
 
 impl<'m> Front<'m> {
     /// Hands out a page that a CPU has claimed.
@@ -252,7 +248,8 @@ impl<'m> Front<'m> {
     /// Frees one page. `None`: it is the treap's.
     ///
     /// A second free of a page that is free is an error, unless it races with
-    /// the claim of that page by another CPU.
+    /// the claim of that page by another CPU; or with what gives it back, and then
+    /// nothing comes of it.
     #[inline]
     pub(super) fn free_page(&self, page: u32) -> Option<Result<(), FreeError>> {
         let state = self.state(page / CHUNK);
@@ -308,8 +305,9 @@ fn claim_one(word: &AtomicU64) -> Option<u32> {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use super::super::front::front_words;
+    use super::super::word::FULL;
     use super::*;
-    use crate::shared::front::front_words;
     use std::vec::Vec;
 
     fn memory() -> Vec<AtomicU64> {
@@ -332,11 +330,11 @@ mod tests {
         let (front, _) = owned(&memory);
         front.leave(0);
         let word = front.word(Bits::Free, 0).expect("a block");
-        let (page, bit) = (5, 1 << 5);
+        let (page, bit) = (2, 1 << 2);
         // In use: all of the first block. One of them is freed, and the rest, and the
         // chunk goes, before the one who freed it first looks at the state.
         word.store(bit, Ordering::SeqCst);
-        word.fetch_or(!bit, Ordering::SeqCst);
+        word.fetch_or(FULL & !bit, Ordering::SeqCst);
         assert!(front.take_whole(0));
         front.close(0);
         let after = front.state(0);
@@ -363,7 +361,7 @@ mod tests {
         // All of its block, this page too.
         front.unclaim(0);
         assert!(front.refill(place));
-        assert_eq!(front.claimed_of(page / BLOCK), u64::MAX);
+        assert_eq!(front.claimed_of(page / BLOCK), FULL);
         assert!(!front.free_plain(page, || 0), "it is claimed");
         assert_eq!(front.free_page(page), Some(Err(FreeError::NotInUse)));
     }

@@ -13,6 +13,15 @@ pub(super) const BLOCK: u32 = 64;
 pub(super) const BLOCKS: usize = if cfg!(all(test, loom)) { 2 } else { 8 };
 /// Pages of a chunk.
 pub(super) const CHUNK: u32 = BLOCK * BLOCKS as u32;
+/// The word of a block all of whose pages are free.
+pub(super) const FULL: u64 = u64::MAX;
+/// A block with fewer free pages is passed by: to claim it would cost more than
+/// its pages are worth.
+pub(super) const WORTH: u32 = 4;
+/// A chunk is listed for single pages once one of its blocks has so many free
+/// ones: the others have about half as many then. With fewer, CPUs would claim
+/// chunks for a few pages each; with more, pages lie unlisted.
+pub(super) const READY: u32 = 8;
 
 /// Returns whether at least `count` bits are set, 1 or more.
 #[inline]

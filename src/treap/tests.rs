@@ -8,6 +8,8 @@ use super::{Query, Treap};
 use crate::backing::Corruption;
 use crate::span::{Kinds, Pool, Slot, SlotId};
 
+mod shapes;
+
 fn corrupted(what: Corruption) -> ! {
     panic!("{what:?}")
 }

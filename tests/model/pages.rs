@@ -63,6 +63,10 @@ pub(crate) struct Model {
     cells: Vec<Cell>,
     /// The region of each page; 0 for none. Regions never merge.
     regions: Vec<u32>,
+    /// Whether a page may hold anything but zeroes, as far as a heap can know.
+    dirty: Vec<bool>,
+    /// What was released reads as zero.
+    zeroes: bool,
     last_region: u32,
     last_span: u32,
 }
@@ -74,9 +78,21 @@ impl Model {
             window,
             cells: vec![Cell::Unmanaged; pages],
             regions: vec![0; pages],
+            dirty: vec![true; pages],
+            zeroes: false,
             last_region: 0,
             last_span: 0,
         }
+    }
+
+    /// Of a backing under which released memory reads as zero, if `zeroes`.
+    pub(crate) fn over(self, zeroes: bool) -> Self {
+        Self { zeroes, ..self }
+    }
+
+    /// Whether a run of free pages is to be zeroed by whoever needs zeroes.
+    pub(crate) fn needs_zero(&self, run: PageRange) -> bool {
+        self.dirty[indices(run)].contains(&true)
     }
 
     pub(crate) const fn window(&self) -> &Window {
@@ -173,6 +189,7 @@ impl Model {
         };
         self.cells[indices(range)].fill(cell);
         self.regions[indices(range)].fill(self.last_region);
+        self.dirty[indices(range)].fill(!(self.zeroes && residency == Residency::Released));
     }
 
     /// Where first fit must put a request: the lowest place in a single span,
@@ -270,13 +287,15 @@ impl Model {
 
     /// Takes pages back: idle, resident.
     pub(crate) fn give(&mut self, range: PageRange) {
+        self.dirty[indices(range)].fill(true);
         self.cells[indices(range)].fill(Cell::Resident);
         self.settle();
     }
 
     /// Notes that idle pages were committed, and not handed out after all.
     pub(crate) fn commit(&mut self, range: PageRange) {
-        self.give(range);
+        self.cells[indices(range)].fill(Cell::Resident);
+        self.settle();
     }
 
     /// Releases whole physical pages of a resident run.
@@ -287,6 +306,7 @@ impl Model {
     pub(crate) fn release(&mut self, range: PageRange, along: impl Fn(Page) -> bool) {
         let run = self.run_at(range);
         self.cells[indices(range)].fill(Cell::Released);
+        self.dirty[indices(range)].fill(!self.zeroes);
         let ends = [
             PageRange::between(run.start(), range.start()),
             PageRange::between(range.end(), run.end()),
@@ -305,11 +325,22 @@ impl Model {
         run.expect("the range lies in one run").range
     }
 
+    /// Of a run of free pages is known only whether all of it is zero.
+    fn soil(&mut self) {
+        for Run { range, cell } in self.runs() {
+            if cell.is_free() {
+                let dirty = self.needs_zero(range);
+                self.dirty[indices(range)].fill(dirty);
+            }
+        }
+    }
+
     /// Restores the invariant after pages became resident or in use.
     ///
     /// A released run gives the part of a physical page that it cannot use to
     /// the resident run beside it, and is resident if nothing whole is left.
     fn settle(&mut self) {
+        self.soil();
         for Run { range: run, cell } in self.runs() {
             if cell != Cell::Released {
                 continue;
@@ -338,6 +369,7 @@ impl Model {
                 false => cells.fill(Cell::Resident),
             }
         }
+        self.soil();
     }
 
     /// How many pages a physical page has; 1 if it is the smaller one.

@@ -17,7 +17,7 @@ mod verify;
 
 pub(crate) use ask::Ask;
 
-use spanheap::backing::fake::{Call, FakeBacking};
+use spanheap::backing::fake::{Call, FakeBacking, Reuse};
 use spanheap::{PageHeap, PageRange, RegionError, Residency, Span};
 
 use super::{Books, Heap, Model, Setup, range};
@@ -103,7 +103,7 @@ impl<'m, H: Heap<'m>> Pair<H> {
         let mut pair = Self {
             heap,
             fake,
-            model: Model::new(window),
+            model: Model::new(window).over(setup.reuse == Reuse::Zeroes),
             live: Vec::new(),
             dead: Vec::new(),
             slots: setup.slots,

@@ -4,7 +4,7 @@
 use spanheap::backing::fake::Reuse;
 use spanheap::{AllocError, Residency, SpanState};
 
-use crate::layout::{Kind, PHYSICAL, Scene, Setup, pages, range};
+use crate::layout::{Kind, PAGE, PHYSICAL, Scene, Setup, pages, range};
 
 const ZEROES: Setup = Setup {
     reuse: Reuse::Zeroes,
@@ -67,6 +67,28 @@ fn a_new_region_is_clean_only_if_it_is_released_and_the_backing_zeroes() {
                 .expect("a good region");
             let _ = scene.alloc(pages(2).zeroed()).expect("there is room");
             scene.hooks(hooks);
+        });
+    }
+}
+
+#[test]
+fn what_rejoins_a_clean_span_is_not_soiled_by_what_was_taken_with_it() {
+    let physical = Setup {
+        physical: 4 * PAGE,
+        ..ZEROES
+    };
+    // From the middle of a physical page, over a seam, on either side.
+    for (before, from, at, zeroed) in [
+        ("s8 r8", 6, 0, "used 0..4"),
+        ("r8 s8", 5, 12, "used 12..16"),
+    ] {
+        physical.both(before, |mut scene| {
+            let _ = scene.alloc_at(from, 5).expect("all of it is free");
+            let _ = scene.fake().take_log();
+            let low = scene.address(at);
+            let request = pages(4).zeroed().within(low..low + 4 * PAGE);
+            let _ = scene.alloc(request).expect("it is free");
+            scene.hooks(zeroed);
         });
     }
 }

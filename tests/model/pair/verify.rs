@@ -112,6 +112,9 @@ impl<'m, H: Heap<'m>> Pair<H> {
     fn verify_backing(&self, runs: &[Run], spans: &[SpanInfo]) -> Result<(), Differs> {
         let mut committed = 0;
         for (run, span) in runs.iter().zip(spans) {
+            let is_marked =
+                !run.cell.is_free() || span.needs_zero == self.model.needs_zero(run.range);
+            ensure(is_marked, || format!("{span:?} has the wrong mark"))?;
             let whole = self.model.physical_inside(run.range);
             for page in run.range.pages() {
                 let holds = self.fake.read(page);
