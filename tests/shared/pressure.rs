@@ -8,7 +8,7 @@ use crate::common::{PAGE, become_cpu, count, heap};
 const CPUS: usize = 4;
 
 /// All of them claim pages of both groups of chunks.
-fn claims(pages: u32) -> (crate::common::Heap, u32) {
+fn claims(pages: u32) -> (crate::common::Heap<'static>, u32) {
     let (heap, _fake) = heap(PAGE, 512, pages, CPUS);
     let mut taken = 0;
     for cpu in 0..CPUS {
