@@ -13,7 +13,10 @@ pub(crate) const PAGES: u32 = HUGE_PAGES * PER_HUGE;
 /// What is done.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
-    Alloc { pages: u32, zeroed: bool },
+    Alloc {
+        pages: u32,
+        zeroed: bool,
+    },
     Free(usize),
     Release,
     Target(u32),
@@ -21,6 +24,12 @@ pub(crate) enum Op {
     Relieve(u32),
     TakeStats,
     Wake,
+    /// The device answers on a queue what nobody has asked, if the queue is there.
+    Early(u16),
+    /// Its configuration is no longer than so many bytes from now on.
+    Shrink(usize),
+    /// It wants everything and nothing, by turns.
+    Restless,
 }
 
 /// What the device is like, and what is done.
@@ -69,6 +78,12 @@ pub(crate) fn run(case: Case, honest: bool) {
             // Only what a broken device was asked is asleep for ever.
             Op::Wake if matches!(balloon.stats().health, Health::Broken { .. }) => fake.wake(),
             Op::Wake => {}
+            Op::Early(index) => drop(fake.try_answer_early(index)),
+            Op::Shrink(bytes) => {
+                let mut state = fake.state();
+                state.config_bytes = bytes.min(state.config_bytes);
+            }
+            Op::Restless => fake.state().restless ^= true,
         }
         owners.look(&heap);
         heap.check().unwrap();
@@ -94,6 +109,7 @@ pub(crate) fn run(case: Case, honest: bool) {
     }
     fake.state().script.clear();
     fake.state().ignores_reset = false;
+    fake.state().restless = false;
     fake.state().num_pages = 0;
     let end = balloon.poll(&heap, PageCount::new(u32::MAX)).end;
     owners.look(&heap);
