@@ -57,10 +57,10 @@ pub(crate) const KINDS: [Kind; 3] = [Kind::Page, Kind::Locked, Kind::Shared];
     clippy::large_enum_variant,
     reason = "there is one of it in a test, which is moved once"
 )]
-pub(crate) enum Heap<'m> {
+pub(crate) enum Heap<'a, 'm> {
     Page(PageHeap<'m, Fake>),
-    Locked(&'m LockedHeap<'m, Fake>),
-    Shared(&'m SharedHeap<'m, Fake, OneCpu>),
+    Locked(&'a LockedHeap<'m, Fake>),
+    Shared(&'a SharedHeap<'m, Fake, OneCpu>),
 }
 
 /// Calls the same verb of whichever heap it is.
@@ -74,7 +74,7 @@ macro_rules! each {
     };
 }
 
-impl Reclaim for Heap<'_> {
+impl Reclaim for Heap<'_, '_> {
     fn stats(&self) -> Stats {
         each!(self, heap => Reclaim::stats(heap))
     }
@@ -176,11 +176,11 @@ pub(crate) struct Place<'m> {
 }
 
 /// A heap, what is under it, and who scavenges it, for as long as a test runs.
-pub(crate) type Rig = RigOver<'static>;
+pub(crate) type Rig = RigOver<'static, 'static>;
 
 /// The same, over memory that is borrowed.
-pub(crate) struct RigOver<'m> {
-    pub(crate) heap: Heap<'m>,
+pub(crate) struct RigOver<'a, 'm> {
+    pub(crate) heap: Heap<'a, 'm>,
     pub(crate) fake: Fake,
     pub(crate) scavenger: Scavenger,
     pub(crate) now: u64,
@@ -212,13 +212,13 @@ impl Rig {
     }
 }
 
-impl<'m> RigOver<'m> {
+impl<'a, 'm> RigOver<'a, 'm> {
     /// A heap without regions, in these books and at this place, which are new.
     pub(crate) fn over(
         setup: Setup,
         policy: Policy,
         books: &'m mut Books,
-        place: &'m Place<'m>,
+        place: &'a Place<'m>,
     ) -> Self {
         let window = setup.window();
         let fake = Fake::new(window);
