@@ -353,12 +353,13 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
             return false;
         };
         self.drain();
-        let mut any = self.release_mixed(tier);
+        let mut any = false;
         while tier.front.full.may_have_any() {
             any = true;
             self.locked(|_| ());
         }
-        any
+        // Last: the ones released in part are among those that were listed as free.
+        self.release_mixed(tier) || any
     }
 
     pub(super) fn tier(&self) -> Option<&Tier<'m>> {
