@@ -41,7 +41,8 @@ pub fn run(data: &[u8]) {
 }
 
 fn act(input: &mut Input<'_>, is_honest: bool) -> Act {
-    let choices = if is_honest { 12 } else { 20 };
+    // One that shirks is not here: the fake would lose count of its own pages.
+    let choices = if is_honest { 12 } else { 19 };
     match input.below(choices) {
         0..=7 => Act::Obey,
         8 | 9 => Act::Length(input.any()),
@@ -52,7 +53,6 @@ fn act(input: &mut Input<'_>, is_honest: bool) -> Act {
         15 => Act::Id(input.any()),
         16 => Act::Jump(input.below(40) as u16),
         17 => Act::Jump(input.any()),
-        18 => Act::Shirk,
         _ => Act::Twice,
     }
 }

@@ -33,6 +33,7 @@ pub(crate) enum Op {
 }
 
 /// What the device is like, and what is done.
+#[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) offered: u64,
     pub(crate) pieces: Pieces,

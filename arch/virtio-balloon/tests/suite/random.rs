@@ -21,6 +21,16 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// And what no honest device does.
+fn any_op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        40 => op(),
+        1 => (0..5_u16).prop_map(Op::Early),
+        1 => (0..17_usize).prop_map(Op::Shrink),
+        1 => Just(Op::Restless),
+    ]
+}
+
 fn honest() -> impl Strategy<Value = Act> {
     prop_oneof![
         6 => Just(Act::Obey),
@@ -79,7 +89,7 @@ proptest! {
         pieces in pieces(),
         script in prop::collection::vec(any_act(), 0..40),
         ignores_reset in any::<bool>(),
-        ops in prop::collection::vec(op(), 1..60),
+        ops in prop::collection::vec(any_op(), 1..60),
     ) {
         run(Case { offered, pieces, script, ignores_reset, ops }, false);
     }
