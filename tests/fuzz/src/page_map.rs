@@ -122,10 +122,13 @@ impl Pair<'_> {
         let page = input.below(self.pages);
         let floor = self.list.iter().rfind(|entry| entry.0 <= page);
         assert_eq!(self.map.floor(&self.pool, page), floor.map(|entry| entry.1));
+        // The first start of each grain, from one grain to the next.
+        let mut starts = self.list.iter().peekable();
         let mut named = 0;
         for first in (0..self.pages).step_by(grain as usize) {
-            let there = first..first + grain;
-            let entry = self.list.iter().find(|entry| there.contains(&entry.0));
+            let there = |entry: &&&(u32, SlotId)| entry.0 < first + grain;
+            let entry = starts.next_if(|entry| there(&entry));
+            while starts.next_if(|entry| there(&entry)).is_some() {}
             assert_eq!(self.map.entry_of(first), entry.map(|entry| entry.1));
             named += usize::from(entry.is_some());
         }

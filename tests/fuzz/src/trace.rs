@@ -46,50 +46,73 @@ struct Header {
     ms: u64,
 }
 
+/// A block that was allocated, and some pages of it that were not freed.
+struct Block {
+    number: u64,
+    from: u64,
+    to: u64,
+    is_whole: bool,
+}
+
 /// Writes events that may be possible, and a header that may be right.
 fn written(mut input: Input<'_>) -> Vec<u8> {
     let mut header = Header::default();
     let mut bytes = Vec::new();
-    // The pages of every block, and none once it was freed as a whole.
-    let mut blocks: Vec<u64> = Vec::new();
-    let is_wrong = input.any::<bool>();
+    let mut blocks: Vec<Block> = Vec::new();
+    let is_wrong = input.below(4) == 3;
     while input.has_more() {
         header.events += 1;
         let block = input.index(&blocks);
         match (input.below(16), block) {
-            (0..=6, _) | (7..=11, None) => {
-                let pages = match input.below(8) {
-                    0 => input.number() & 0xffff_ffff,
+            (0..=5, _) | (6..=12, None) => {
+                let pages = match input.below(16) {
+                    0 => (input.number() & 0xffff_ffff).max(1),
                     _ => u64::from(input.up_to(64)),
                 };
                 leb128(&mut bytes, pages << 4 | u64::from(input.below(4)) << 2);
-                blocks.push(pages);
+                blocks.push(Block {
+                    number: header.allocs,
+                    from: 0,
+                    to: pages,
+                    is_whole: true,
+                });
                 header.allocs += 1;
                 header.live += pages;
                 header.peak = header.peak.max(header.live);
             }
-            (7..=9, Some(at)) => {
-                leb128(&mut bytes, ((blocks.len() - at) as u64) << 2 | 1);
+            (6..=9, Some(at)) if blocks[at].is_whole => {
+                let block = blocks.swap_remove(at);
+                leb128(&mut bytes, (header.allocs - block.number) << 2 | 1);
                 header.frees += 1;
-                header.live = header.live.saturating_sub(blocks[at]);
-                blocks[at] = 0;
+                header.live -= block.to;
             }
-            (10 | 11, Some(at)) => {
-                let from = input.below(blocks[at].min(64) as u32);
-                let pages = input.up_to(blocks[at].min(64) as u32);
-                leb128(&mut bytes, ((blocks.len() - at) as u64) << 2 | 2);
-                leb128(&mut bytes, u64::from(from));
-                leb128(&mut bytes, u64::from(pages));
+            (6..=12, Some(at)) => {
+                let block = &mut blocks[at];
+                let most = (block.to - block.from).min(64) as u32;
+                let start = block.from + u64::from(input.below(most));
+                let pages = u64::from(input.up_to(most)).min(block.to - start);
+                leb128(&mut bytes, (header.allocs - block.number) << 2 | 2);
+                leb128(&mut bytes, start);
+                leb128(&mut bytes, pages);
                 header.frees += 1;
                 header.partial_frees += 1;
-                header.live = header.live.saturating_sub(u64::from(pages));
+                header.live -= pages;
+                block.is_whole = false;
+                // What is left below it is left for ever, if there is more above.
+                match start + pages < block.to {
+                    true => block.from = start + pages,
+                    false => block.to = start,
+                }
+                if block.from == block.to {
+                    blocks.swap_remove(at);
+                }
             }
-            (12, _) => {
+            (13, _) => {
                 let ms = u64::from(input.below(5000));
                 leb128(&mut bytes, ms << 3 | 3);
                 header.ms += ms;
             }
-            (13, _) => leb128(&mut bytes, u64::from(input.below(8)) << 3 | 7),
+            (14, _) => leb128(&mut bytes, u64::from(input.below(8)) << 3 | 7),
             _ if is_wrong => leb128(&mut bytes, input.number()),
             _ => header.events -= 1,
         }
