@@ -36,7 +36,7 @@ fn setup(input: &mut Input<'_>) -> Setup {
     let kind = input.pick(&KINDS);
     if kind == Kind::Shared {
         return Setup {
-            pages: 512 * input.up_to(4),
+            pages: 512 * input.up_to(2),
             ages: input.any(),
             residency: residency(input),
             ..Setup::of(kind)
