@@ -6,6 +6,7 @@
 //! promises must hold: no more bytes and calls than the policy says, and a time to
 //! call again that is neither past nor far away.
 
+use std::cell::OnceCell;
 use std::sync::atomic::AtomicU64;
 
 use spanheap::backing::fake::{Call, FakeBacking as Fake};
@@ -56,10 +57,10 @@ pub(crate) const KINDS: [Kind; 3] = [Kind::Page, Kind::Locked, Kind::Shared];
     clippy::large_enum_variant,
     reason = "there is one of it in a test, which is moved once"
 )]
-pub(crate) enum Heap {
-    Page(PageHeap<'static, Fake>),
-    Locked(&'static LockedHeap<'static, Fake>),
-    Shared(&'static SharedHeap<'static, Fake, OneCpu>),
+pub(crate) enum Heap<'a, 'm> {
+    Page(PageHeap<'m, Fake>),
+    Locked(&'a LockedHeap<'m, Fake>),
+    Shared(&'a SharedHeap<'m, Fake, OneCpu>),
 }
 
 /// Calls the same verb of whichever heap it is.
@@ -73,7 +74,7 @@ macro_rules! each {
     };
 }
 
-impl Reclaim for Heap {
+impl Reclaim for Heap<'_, '_> {
     fn stats(&self) -> Stats {
         each!(self, heap => Reclaim::stats(heap))
     }
@@ -125,6 +126,11 @@ impl Setup {
         residency: Residency::Resident,
     };
 
+    fn window(&self) -> Window {
+        let geometry = Geometry::new(self.page, self.physical, self.huge).expect("sizes");
+        Window::new(geometry, 1 << 30, count(self.pages)).expect("a window")
+    }
+
     /// Eight huge pages of 512 pages, on any heap.
     pub(crate) const fn of(kind: Kind) -> Self {
         Self {
@@ -136,9 +142,45 @@ impl Setup {
     }
 }
 
-/// A heap, what is under it, and who scavenges it.
-pub(crate) struct Rig {
-    pub(crate) heap: Heap,
+/// The memory of a heap's books.
+pub(crate) struct Books {
+    slots: Vec<Slot>,
+    map: Vec<MapEntry>,
+    ages: Vec<HugeAge>,
+    words: Vec<AtomicU64>,
+}
+
+impl Books {
+    pub(crate) fn new(setup: &Setup) -> Self {
+        let window = setup.window();
+        let size = metadata_size(&window, setup.slots, 1).expect("a size");
+        let ages = if setup.ages { size.ages } else { 0 };
+        let words = match setup.kind {
+            Kind::Shared => front_words(&window, 1).expect("a size"),
+            Kind::Page | Kind::Locked => 0,
+        };
+        Self {
+            slots: vec![Slot::VACANT; size.slots],
+            map: vec![MapEntry::EMPTY; size.map_entries],
+            ages: vec![HugeAge::UNKNOWN; ages],
+            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+}
+
+/// Where a heap stands that is driven by reference.
+#[derive(Default)]
+pub(crate) struct Place<'m> {
+    locked: OnceCell<LockedHeap<'m, Fake>>,
+    shared: OnceCell<SharedHeap<'m, Fake, OneCpu>>,
+}
+
+/// A heap, what is under it, and who scavenges it, for as long as a test runs.
+pub(crate) type Rig = RigOver<'static, 'static>;
+
+/// The same, over memory that is borrowed.
+pub(crate) struct RigOver<'a, 'm> {
+    pub(crate) heap: Heap<'a, 'm>,
     pub(crate) fake: Fake,
     pub(crate) scavenger: Scavenger,
     pub(crate) now: u64,
@@ -165,32 +207,37 @@ impl Rig {
     }
 
     pub(crate) fn without_regions(setup: Setup, policy: Policy) -> Self {
-        let geometry = Geometry::new(setup.page, setup.physical, setup.huge).expect("sizes");
-        let window = Window::new(geometry, 1 << 30, count(setup.pages)).expect("a window");
+        let books = Box::leak(Box::new(Books::new(&setup)));
+        Self::over(setup, policy, books, Box::leak(Box::default()))
+    }
+}
+
+impl<'a, 'm> RigOver<'a, 'm> {
+    /// A heap without regions, in these books and at this place, which are new.
+    pub(crate) fn over(
+        setup: Setup,
+        policy: Policy,
+        books: &'m mut Books,
+        place: &'a Place<'m>,
+    ) -> Self {
+        let window = setup.window();
         let fake = Fake::new(window);
-        let size = metadata_size(&window, setup.slots, 1).expect("a size");
-        let mut books = Metadata::new(
-            vec![Slot::VACANT; size.slots].leak(),
-            vec![MapEntry::EMPTY; size.map_entries].leak(),
-        );
-        if setup.ages {
-            books = books.with_ages(vec![HugeAge::UNKNOWN; size.ages].leak());
-        }
+        let metadata = Metadata::new(&mut books.slots, &mut books.map);
+        let metadata = match setup.ages {
+            true => metadata.with_ages(&mut books.ages),
+            false => metadata,
+        };
         let heap = match setup.kind {
             Kind::Page => {
-                Heap::Page(PageHeap::new(window, books, fake.clone()).expect("enough memory"))
+                Heap::Page(PageHeap::new(window, metadata, fake.clone()).expect("enough memory"))
             }
-            Kind::Locked => {
-                let heap = LockedHeap::new(window, books, fake.clone()).expect("enough memory");
-                Heap::Locked(Box::leak(Box::new(heap)))
-            }
-            Kind::Shared => {
-                let words = front_words(&window, 1).expect("a size");
-                let words: Vec<AtomicU64> = (0..words).map(|_| AtomicU64::new(0)).collect();
-                let books = SharedMetadata::new(books, words.leak(), 1);
-                let heap = SharedHeap::new(window, books, fake.clone(), OneCpu);
-                Heap::Shared(Box::leak(Box::new(heap.expect("enough memory"))))
-            }
+            Kind::Locked => Heap::Locked(place.locked.get_or_init(|| {
+                LockedHeap::new(window, metadata, fake.clone()).expect("enough memory")
+            })),
+            Kind::Shared => Heap::Shared(place.shared.get_or_init(|| {
+                let metadata = SharedMetadata::new(metadata, &books.words, 1);
+                SharedHeap::new(window, metadata, fake.clone(), OneCpu).expect("enough memory")
+            })),
         };
         Self {
             heap,

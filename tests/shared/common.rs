@@ -31,7 +31,7 @@ pub(crate) fn become_cpu(index: usize) {
     CPU.set(index);
 }
 
-pub(crate) type Heap = SharedHeap<'static, Fake, Claimed>;
+pub(crate) type Heap<'m> = SharedHeap<'m, Fake, Claimed>;
 
 pub(crate) fn count(pages: u32) -> PageCount {
     PageCount::new(pages)
@@ -41,25 +41,49 @@ pub(crate) fn range(start: u32, pages: u32) -> PageRange {
     PageRange::new(Page::new(start), count(pages)).expect("pages")
 }
 
+/// The memory of a heap's books.
+pub(crate) struct Books {
+    window: Window,
+    slots: Vec<Slot>,
+    map: Vec<MapEntry>,
+    front: Vec<AtomicU64>,
+    cpus: usize,
+}
+
+impl Books {
+    /// For `pages` pages from `start` on, and `cpus` CPUs.
+    pub(crate) fn new(physical: u64, start: u32, pages: u32, cpus: usize) -> Self {
+        let geometry = Geometry::new(PAGE, physical, 2 << 20).expect("sizes");
+        let window = Window::new(geometry, 1 << 30, count(start + pages + 100)).expect("a window");
+        let size = metadata_size(&window, start + pages, 1).expect("a size");
+        let words = front_words(&window, cpus).expect("a size");
+        Self {
+            window,
+            slots: vec![Slot::VACANT; size.slots],
+            map: vec![MapEntry::EMPTY; size.map_entries],
+            front: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            cpus,
+        }
+    }
+
+    /// Makes the heap, of one region.
+    pub(crate) fn heap(&mut self, region: PageRange) -> (Heap<'_>, Fake) {
+        let fake = Fake::new(self.window);
+        let books = Metadata::new(&mut self.slots, &mut self.map);
+        let metadata = SharedMetadata::new(books, &self.front, self.cpus);
+        let heap = SharedHeap::new(self.window, metadata, fake.clone(), Claimed);
+        let heap = heap.expect("enough memory");
+        fake.add(region, Residency::Resident);
+        // SAFETY: the fake has no memory to lose.
+        unsafe { heap.add_region(region, Residency::Resident) }.expect("a region");
+        (heap, fake)
+    }
+}
+
 /// A heap of one region, `pages` pages from `start` on, for `cpus` CPUs.
-pub(crate) fn heap(physical: u64, start: u32, pages: u32, cpus: usize) -> (Heap, Fake) {
-    let geometry = Geometry::new(PAGE, physical, 2 << 20).expect("sizes");
-    let window = Window::new(geometry, 1 << 30, count(start + pages + 100)).expect("a window");
-    let fake = Fake::new(window);
-    let size = metadata_size(&window, start + pages, 1).expect("a size");
-    let books = Metadata::new(
-        vec![Slot::VACANT; size.slots].leak(),
-        vec![MapEntry::EMPTY; size.map_entries].leak(),
-    );
-    let words = front_words(&window, cpus).expect("a size");
-    let front: Vec<AtomicU64> = (0..words).map(|_| AtomicU64::new(0)).collect();
-    let metadata = SharedMetadata::new(books, front.leak(), cpus);
-    let heap = SharedHeap::new(window, metadata, fake.clone(), Claimed).expect("enough memory");
-    let all = range(start, pages);
-    fake.add(all, Residency::Resident);
-    // SAFETY: the fake has no memory to lose.
-    unsafe { heap.add_region(all, Residency::Resident) }.expect("a region");
-    (heap, fake)
+pub(crate) fn heap(physical: u64, start: u32, pages: u32, cpus: usize) -> (Heap<'static>, Fake) {
+    let books = Books::new(physical, start, pages, cpus);
+    Box::leak(Box::new(books)).heap(range(start, pages))
 }
 
 /// Marsaglia's xorshift.

@@ -3,6 +3,7 @@
 
 mod common;
 mod misuse;
+mod naive;
 mod pressure;
 mod random;
 mod threads;

@@ -1,14 +1,14 @@
 //! The last pages of a heap: whoever has claimed them, they are handed out before
 //! a request is refused.
 
-use spanheap::{AllocError, Class, Request};
+use spanheap::{AllocError, Budget, Class, Request};
 
 use crate::common::{PAGE, become_cpu, count, heap};
 
 const CPUS: usize = 4;
 
 /// All of them claim pages of both groups of chunks.
-fn claims(pages: u32) -> (crate::common::Heap, u32) {
+fn claims(pages: u32) -> (crate::common::Heap<'static>, u32) {
     let (heap, _fake) = heap(PAGE, 512, pages, CPUS);
     let mut taken = 0;
     for cpu in 0..CPUS {
@@ -68,5 +68,17 @@ fn a_cpu_that_goes_offline_leaves_what_it_had_to_the_others() {
     }
     let left = 4 * 512 - taken / 2 - 1;
     assert!(more > left - 4 * 8 * 8, "{more} of {left}");
+    heap.check().expect("sound books");
+}
+
+#[test]
+fn a_chunk_that_was_released_in_part_is_a_span_as_soon_as_nothing_of_it_is_in_use() {
+    // The only whole chunk.
+    let (heap, _fake) = heap(PAGE, 282, 862, CPUS);
+    let page = heap.alloc(count(1)).expect("memory");
+    let inside = heap.release_inside(Budget::bytes(64 * PAGE));
+    assert_eq!(inside.pages, count(64));
+    heap.free(page).expect("in use");
+    heap.alloc(count(326)).expect("of the chunk");
     heap.check().expect("sound books");
 }

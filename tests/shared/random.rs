@@ -1,92 +1,10 @@
-//! Random sequences of every verb, from CPUs in turn, against a naive account: a
-//! cell for each page, and every question answered by looking at all of them.
+//! Random sequences of every verb, from CPUs in turn, against the naive account.
 
 use spanheap::backing::fake::FakeBacking as Fake;
-use spanheap::{AllocError, Budget, Class, FreeError, Page, PageCount, PageRange, Request};
+use spanheap::{AllocError, Budget, Class, FreeError, PageCount, Request};
 
-use crate::common::{CHUNK, Heap, PAGE, Random, become_cpu, count, heap, range};
-
-/// What is known of the pages by looking at what was asked and answered.
-struct Naive {
-    /// Of each page in use, the number of what it was handed out with.
-    owner: Vec<Option<u64>>,
-    live: Vec<PageRange>,
-    next: u64,
-    region: PageRange,
-}
-
-impl Naive {
-    fn new(region: PageRange) -> Self {
-        Self {
-            owner: vec![None; region.end().number() as usize],
-            live: Vec::new(),
-            next: 1,
-            region,
-        }
-    }
-
-    fn in_use(&self) -> u32 {
-        self.owner.iter().flatten().count() as u32
-    }
-
-    fn is_free(&self, page: u32) -> bool {
-        self.region.contains(Page::new(page)) && self.owner[page as usize].is_none()
-    }
-
-    /// Whether `pages` in a row are free within one of these aligned pieces.
-    fn has_run(&self, pages: u32, within: u32) -> bool {
-        let end = self.region.end().number();
-        (0..end).step_by(within as usize).any(|start| {
-            let mut run = 0;
-            (start..(start + within).min(end)).any(|page| {
-                run = if self.is_free(page) { run + 1 } else { 0 };
-                run >= pages
-            })
-        })
-    }
-
-    /// Whether `pages` in a row are free, all in chunks that are free as a whole.
-    fn has_long_run(&self, pages: u32) -> bool {
-        let end = self.region.end().number();
-        let mut run = 0;
-        (0..end / CHUNK).any(|chunk| {
-            let whole = (chunk * CHUNK..(chunk + 1) * CHUNK).all(|page| self.is_free(page));
-            run = if whole { run + CHUNK } else { 0 };
-            run >= pages
-        })
-    }
-
-    fn hand_out(&mut self, range: PageRange) {
-        for page in range.pages() {
-            assert!(self.is_free(page.number()), "{range:?} is not free");
-            self.owner[page.number() as usize] = Some(self.next);
-        }
-        self.next += 1;
-        self.live.push(range);
-    }
-
-    fn take_back(&mut self, range: PageRange) {
-        for page in range.pages() {
-            self.owner[page.number() as usize] = None;
-        }
-    }
-}
-
-fn write(fake: &Fake, range: PageRange) {
-    for page in range.pages() {
-        fake.write(
-            PageRange::new(page, count(1)).expect("a page"),
-            0xA110_0000 + u64::from(page.number()),
-        );
-    }
-}
-
-fn verify(fake: &Fake, range: PageRange) {
-    for page in range.pages() {
-        let expected = 0xA110_0000 + u64::from(page.number());
-        assert_eq!(fake.read(page), Some(expected), "{page:?}");
-    }
-}
+use crate::common::{Heap, PAGE, Random, become_cpu, count, heap, range};
+use crate::naive::{Naive, verify, write};
 
 fn size(random: &mut Random) -> u32 {
     match random.below(10) {
@@ -97,7 +15,7 @@ fn size(random: &mut Random) -> u32 {
     }
 }
 
-fn alloc(heap: &Heap, fake: &Fake, naive: &mut Naive, random: &mut Random) {
+fn alloc(heap: &Heap<'_>, fake: &Fake, naive: &mut Naive, random: &mut Random) {
     let pages = size(random);
     let class = [Class::Unmovable, Class::Movable, Class::Reclaimable][random.below(3) as usize];
     let zeroed = random.below(5) == 0;
@@ -119,19 +37,12 @@ fn alloc(heap: &Heap, fake: &Fake, naive: &mut Naive, random: &mut Random) {
             write(fake, range);
         }
         Err(AllocError::NoRun) if align => {}
-        Err(AllocError::NoRun) => {
-            let could = match pages {
-                1 => naive.has_run(1, CHUNK),
-                2..=16 => naive.has_run(pages, 64),
-                _ => naive.has_long_run(pages),
-            };
-            assert!(!could, "{pages} pages are refused");
-        }
+        Err(AllocError::NoRun) => assert!(!naive.could(pages), "{pages} pages are refused"),
         Err(other) => panic!("{other}"),
     }
 }
 
-fn free(heap: &Heap, fake: &Fake, naive: &mut Naive, random: &mut Random) {
+fn free(heap: &Heap<'_>, fake: &Fake, naive: &mut Naive, random: &mut Random) {
     if naive.live.is_empty() {
         return;
     }
@@ -149,7 +60,7 @@ fn free(heap: &Heap, fake: &Fake, naive: &mut Naive, random: &mut Random) {
 }
 
 /// Frees a part of something, then what remains of it, as whole pieces.
-fn free_part(heap: &Heap, fake: &Fake, naive: &mut Naive, random: &mut Random) {
+fn free_part(heap: &Heap<'_>, fake: &Fake, naive: &mut Naive, random: &mut Random) {
     let Some(at) = naive.live.iter().position(|live| live.count().get() > 1) else {
         return;
     };
@@ -169,7 +80,7 @@ fn free_part(heap: &Heap, fake: &Fake, naive: &mut Naive, random: &mut Random) {
     }
 }
 
-fn misuse(heap: &Heap, naive: &Naive, random: &mut Random) {
+fn misuse(heap: &Heap<'_>, naive: &Naive, random: &mut Random) {
     if naive.live.is_empty() {
         return;
     }

@@ -62,7 +62,7 @@ fn stamp(page: u32, owner: u64) -> u64 {
 type Belt = std::sync::mpsc::Sender<PageRange>;
 
 fn work(
-    heap: &Heap,
+    heap: &Heap<'_>,
     owners: &Owners,
     me: u64,
     belt: &Belt,

@@ -85,15 +85,19 @@ impl<T: BalloonTransport> Driver<'_, T> {
     /// Returns the next step towards the target, of at most `budget` pages.
     pub(crate) fn plan(&mut self, machine: &impl Machine, budget: u32) -> Step {
         self.device.look_again();
-        if let Health::Broken { fault, .. } = self.device.health() {
-            return match self.held.pages() > 0 && self.device.need_not_be_told() {
-                true => Step::Deflate,
-                false => Step::Stop(PollEnd::Broken(fault)),
-            };
-        }
-        let units = match self.device.target(machine) {
+        // A device may also break by how it answers this.
+        let units = match self.device.health() {
+            Health::Broken { fault, .. } => Err(fault),
+            _ => self.device.target(machine),
+        };
+        let units = match units {
             Ok(units) => units,
-            Err(fault) => return Step::Stop(PollEnd::Broken(fault)),
+            Err(fault) => {
+                return match self.held.pages() > 0 && self.device.need_not_be_told() {
+                    true => Step::Deflate,
+                    false => Step::Stop(PollEnd::Broken(fault)),
+                };
+            }
         };
         let geometry = self.window.geometry();
         let mut target = u64::from(units) * PFN_BYTES / geometry.page_bytes();

@@ -11,7 +11,7 @@ use spanheap_virtio_balloon::{
     StartError,
 };
 
-use crate::fake::Fake;
+use super::fake::Fake;
 
 /// Huge pages of 64 KiB, so that a test has many in little memory.
 pub(crate) const HUGE: u64 = 64 << 10;

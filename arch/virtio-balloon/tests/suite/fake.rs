@@ -191,13 +191,19 @@ impl Fake {
 
     /// Answers a request on the queue at `index` that nobody has made yet.
     pub(crate) fn answer_early(&self, index: u16) {
+        self.try_answer_early(index).expect("a queue");
+    }
+
+    /// The same, if there is such a queue.
+    pub(crate) fn try_answer_early(&self, index: u16) -> Option<()> {
         let mut state = self.state();
-        let mut rings = state.rings[usize::from(index)].expect("a queue");
+        let mut rings = state.rings[usize::from(index)]?;
         let slot = u64::from(rings.told % rings.size);
         rings.told = rings.told.wrapping_add(1);
         state.write(rings.used + 4 + slot * 8, 0_u32);
         state.write(rings.used + 2, rings.told);
         state.rings[usize::from(index)] = Some(rings);
+        Some(())
     }
 
     /// Takes the statistics buffer, and asks for another.

@@ -167,6 +167,20 @@ fn a_configuration_space_that_shrinks_is_a_fault_and_no_panic() {
 }
 
 #[test]
+fn the_poll_that_finds_a_broken_configuration_gives_the_balloon_s_pages_back() {
+    with_heap(REPORTING, |heap, fake, owners| {
+        let poll = || heap.backing().poll(heap, PageCount::new(u32::MAX));
+        fake.state().num_pages = 3 * PER_HUGE;
+        assert_eq!(poll().end, PollEnd::Reached);
+        fake.state().config_bytes = 2;
+        let done = poll();
+        assert_eq!(done.end, PollEnd::Broken(Fault::Config));
+        assert_eq!(done.deflated, PageCount::new(3 * PER_HUGE));
+        assert_eq!(drain(heap, owners), 6 * PER_HUGE);
+    });
+}
+
+#[test]
 fn pages_that_a_device_will_not_let_go_of_are_kept_from_harm_until_it_does() {
     with_heap(REPORTING, |heap, fake, owners| {
         fake.state().script = [Act::Sleep].into();

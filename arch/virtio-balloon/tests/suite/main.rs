@@ -2,6 +2,7 @@
 //! trait and works on real memory, which it fills with junk as soon as it may.
 
 mod board;
+mod case;
 mod common;
 mod fake;
 mod hostile;

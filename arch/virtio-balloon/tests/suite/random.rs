@@ -1,28 +1,12 @@
-//! Random devices under random loads, against the owners' stamps, the heap's
-//! own books and the device's.
+//! Random devices under random loads.
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use spanheap::{PageCount, Request};
-use spanheap_virtio_balloon::{Health, Options, Pieces, PollEnd};
+use spanheap_virtio_balloon::Pieces;
 
-use crate::common::{Books, Owners, PATIENCE, PER_HUGE, Ram, drain};
-use crate::fake::{Act, MUST_TELL_HOST, OOM, REPORTING, STATS, VERSION_1};
-
-const HUGE_PAGES: u32 = 12;
-const PAGES: u32 = HUGE_PAGES * PER_HUGE;
-
-#[derive(Clone, Debug)]
-enum Op {
-    Alloc { pages: u32, zeroed: bool },
-    Free(usize),
-    Release,
-    Target(u32),
-    Poll(u32),
-    Relieve(u32),
-    TakeStats,
-    Wake,
-}
+use crate::case::{Case, Op, PAGES, run};
+use crate::common::PATIENCE;
+use crate::fake::{Act, MUST_TELL_HOST, OOM, REPORTING, STATS};
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
@@ -34,6 +18,16 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (1..PAGES).prop_map(Op::Relieve),
         1 => Just(Op::TakeStats),
         1 => Just(Op::Wake),
+    ]
+}
+
+/// And what no honest device does.
+fn any_op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        40 => op(),
+        1 => (0..5_u16).prop_map(Op::Early),
+        1 => (0..17_usize).prop_map(Op::Shrink),
+        1 => Just(Op::Restless),
     ]
 }
 
@@ -54,95 +48,6 @@ fn any_act() -> impl Strategy<Value = Act> {
         1 => any::<u16>().prop_map(Act::Jump),
         1 => Just(Act::Twice),
     ]
-}
-
-struct Case {
-    offered: u64,
-    pieces: Pieces,
-    script: Vec<Act>,
-    ignores_reset: bool,
-    ops: Vec<Op>,
-}
-
-/// Runs a case; `honest` devices must come out of it in use.
-fn run(case: Case, honest: bool) {
-    let (ram, mut owners) = (Ram::new(HUGE_PAGES), Owners::default());
-    let fake = ram.fake(VERSION_1 | case.offered);
-    let mut books = Books::new(&ram);
-    let options = Options::DEFAULT.pieces(case.pieces);
-    let (heap, started) = books.try_heap(&ram, &fake, case.pieces, options);
-    started.unwrap();
-    fake.state().script = case.script.into();
-    fake.state().ignores_reset = case.ignores_reset;
-    let balloon = heap.backing();
-    for op in case.ops {
-        match op {
-            Op::Alloc { pages, zeroed } => {
-                let request = Request::pages(PageCount::new(pages));
-                let request = if zeroed { request.zeroed() } else { request };
-                if let Ok(span) = heap.alloc(request) {
-                    owners.own(&heap, span);
-                }
-            }
-            Op::Free(which) if !owners.spans.is_empty() => {
-                owners.free(&heap, which % owners.spans.len());
-            }
-            Op::Free(_) => {}
-            Op::Release => drop(heap.release_all()),
-            Op::Target(units) => fake.state().num_pages = units,
-            Op::Poll(budget) => {
-                let done = balloon.poll(&heap, PageCount::new(budget));
-                let broken = matches!(done.end, PollEnd::Broken(_));
-                let moved = done.inflated.get() + done.deflated.get();
-                assert!(moved <= budget || broken, "{done:?}");
-            }
-            Op::Relieve(pages) => drop(balloon.relieve(&heap, PageCount::new(pages))),
-            Op::TakeStats => drop(fake.take_stats()),
-            // Only what a broken device was asked is asleep for ever.
-            Op::Wake if matches!(balloon.stats().health, Health::Broken { .. }) => fake.wake(),
-            Op::Wake => {}
-        }
-        owners.look(&heap);
-        heap.check().unwrap();
-        let owned: u32 = owners
-            .spans
-            .iter()
-            .map(|(span, _)| span.count().get())
-            .sum();
-        let (stats, own) = (heap.stats(), balloon.stats());
-        assert_eq!(stats.in_use.get(), owned + own.held.get());
-        if own.health == Health::Working {
-            let books = u64::from(own.held.get()) + u64::from(own.inflated.get());
-            assert_eq!(fake.state().ballooned.len() as u64, books);
-        }
-    }
-    if honest {
-        assert_eq!(balloon.stats().health, Health::Working);
-    }
-    // In the end the device lets go, and all that it need not be told of is
-    // there again.
-    if matches!(balloon.stats().health, Health::Broken { .. }) {
-        fake.wake();
-    }
-    fake.state().script.clear();
-    fake.state().ignores_reset = false;
-    fake.state().num_pages = 0;
-    let end = balloon.poll(&heap, PageCount::new(u32::MAX)).end;
-    owners.look(&heap);
-    while !owners.spans.is_empty() {
-        owners.free(&heap, 0);
-    }
-    let own = balloon.stats();
-    let told = case.offered & MUST_TELL_HOST == 0 || end == PollEnd::Reached;
-    if told {
-        assert_eq!(own.held, PageCount::ZERO);
-        assert_eq!(drain(&heap, &mut owners), PAGES);
-    } else {
-        // None is lost: what is not free is held, or refused.
-        let stats = heap.stats();
-        assert_eq!(stats.idle.get() + own.held.get(), PAGES);
-        assert!(drain(&heap, &mut owners) <= stats.idle.get());
-    }
 }
 
 fn features() -> impl Strategy<Value = u64> {
@@ -184,7 +89,7 @@ proptest! {
         pieces in pieces(),
         script in prop::collection::vec(any_act(), 0..40),
         ignores_reset in any::<bool>(),
-        ops in prop::collection::vec(op(), 1..60),
+        ops in prop::collection::vec(any_op(), 1..60),
     ) {
         run(Case { offered, pieces, script, ignores_reset, ops }, false);
     }

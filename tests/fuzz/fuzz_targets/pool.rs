@@ -1,0 +1,5 @@
+//! See `src/pool.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| spanheap_fuzz::pool::run(data));
