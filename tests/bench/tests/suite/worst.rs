@@ -7,6 +7,7 @@ use spanheap_bench::worst::{Heap, SCENES, run};
 use crate::common::PAGES;
 
 #[test]
+#[ignore = "a minute under callgrind, for `tests/run full`"]
 fn every_scene_is_played_and_its_longest_call_and_hold_are_counted() {
     let program = Path::new(env!("CARGO_BIN_EXE_bench"));
     let worst = match run(program, PAGES, "", |_| {}) {
@@ -31,6 +32,7 @@ fn every_scene_is_played_and_its_longest_call_and_hold_are_counted() {
 }
 
 #[test]
+#[ignore = "a minute under callgrind, for `tests/run full`"]
 fn what_grows_with_the_logarithm_grows_no_faster() {
     let program = Path::new(env!("CARGO_BIN_EXE_bench"));
     let of = |pages| match run(program, pages, "checkerboard", |_| {}) {
