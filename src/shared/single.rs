@@ -247,9 +247,9 @@ impl<'m> Front<'m> {
 
     /// Frees one page. `None`: it is the treap's.
     ///
-    /// A second free of a page that is free is an error, unless it races with
-    /// the claim of that page by another CPU; or with what gives it back, and then
-    /// nothing comes of it.
+    /// A second free of a page that is free is an error, unless it races with the claim
+    /// of that page by another CPU, or with what gives a claimed page back. Then it may be
+    /// taken for a right one, as a second free of a page that was handed out again is.
     #[inline]
     pub(super) fn free_page(&self, page: u32) -> Option<Result<(), FreeError>> {
         let state = self.state(page / CHUNK);
