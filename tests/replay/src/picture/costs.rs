@@ -9,7 +9,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::chart::{Axis, Chart, Titles, X};
 use super::curves::{rows, style};
-use super::{Area, DrawError, FAINT, Key, WIDTH, heading, text, whole};
+use super::{Area, DrawError, FAINT, Key, heading, svg, text, whole};
 
 const HEIGHT: u32 = 760;
 const ROWS: std::ops::Range<i32> = 182..684;
@@ -59,14 +59,7 @@ impl std::fmt::Debug for Costs<'_> {
 ///
 /// If plotters could not draw.
 pub fn costs(what: &Costs<'_>) -> Result<String, DrawError> {
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
-        area.fill(&WHITE)?;
-        draw(&area, what)?;
-        area.present()?;
-    }
-    Ok(svg)
+    svg(HEIGHT, |area| draw(area, what))
 }
 
 fn draw(area: &Area<'_>, what: &Costs<'_>) -> Result<(), DrawError> {

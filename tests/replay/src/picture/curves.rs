@@ -7,9 +7,9 @@ use plotters::prelude::*;
 
 use super::chart::{Axis, Chart, Titles};
 use super::scale::unit_for;
-use super::{Area, GREEN};
 use super::{
-    BLUE, DrawError, FAINT, INK, Key, LEFT, ORANGE, PURPLE, SKY, VERMILION, WIDTH, heading, legend,
+    Area, BLUE, DrawError, FAINT, GREEN, INK, Key, LEFT, ORANGE, PURPLE, SKY, VERMILION, heading,
+    legend, svg,
 };
 use crate::history::Sample;
 
@@ -56,14 +56,7 @@ pub struct Curves<'c> {
 ///
 /// If plotters could not draw.
 pub fn curves(what: &Curves<'_>) -> Result<String, DrawError> {
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
-        area.fill(&WHITE)?;
-        draw(&area, what)?;
-        area.present()?;
-    }
-    Ok(svg)
+    svg(HEIGHT, |area| draw(area, what))
 }
 
 fn draw(area: &Area<'_>, what: &Curves<'_>) -> Result<(), DrawError> {

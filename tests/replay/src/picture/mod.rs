@@ -1,4 +1,4 @@
-//! What both pictures share: the canvas, the palette, the title, the legend.
+//! What all pictures share: the canvas, the palette, the title, the legend.
 //!
 //! SVG text is laid out by whoever shows it, so the width of a text is never
 //! known here: everything is placed at columns wide enough for the text that
@@ -51,6 +51,21 @@ pub(crate) const VERMILION: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
 
 pub(crate) const TITLE: u32 = 26;
 pub(crate) const TEXT: u32 = 17;
+
+/// Draws on an empty canvas of so many pixels, and returns it as SVG.
+pub(crate) fn svg(
+    height: u32,
+    draw: impl FnOnce(&Area<'_>) -> Result<(), DrawError>,
+) -> Result<String, DrawError> {
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
+        area.fill(&WHITE)?;
+        draw(&area)?;
+        area.present()?;
+    }
+    Ok(svg)
+}
 
 /// Returns a style for text of `size`.
 pub(crate) fn text(size: u32, colour: RGBColor, h: HPos, v: VPos) -> TextStyle<'static> {

@@ -12,8 +12,8 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::scale::{number, step, unit_for};
 use super::{
-    Area, BLUE, DrawError, FAINT, GRID, INK, Key, LEFT, ORANGE, TEXT, VERMILION, WIDTH, heading,
-    legend, text, whole,
+    Area, BLUE, DrawError, FAINT, GRID, INK, Key, LEFT, ORANGE, TEXT, VERMILION, heading, legend,
+    svg, text, whole,
 };
 use crate::history::Sample;
 
@@ -45,14 +45,7 @@ pub struct Captions<'c> {
 ///
 /// If plotters could not draw.
 pub fn plot(samples: &[Sample], captions: &Captions<'_>) -> Result<String, DrawError> {
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
-        area.fill(&WHITE)?;
-        draw(&area, samples, captions)?;
-        area.present()?;
-    }
-    Ok(svg)
+    svg(HEIGHT, |area| draw(area, samples, captions))
 }
 
 fn draw(area: &Area<'_>, samples: &[Sample], captions: &Captions<'_>) -> Result<(), DrawError> {
