@@ -7,8 +7,9 @@
 use super::carve::cuts;
 use super::ledger::Ledger;
 use super::request::{FreeError, ResizeError, Rest};
+use super::settle::Idle;
 use crate::page::{PageCount, PageRange};
-use crate::span::{Kinds, Marks, SlotId, Span};
+use crate::span::{Marks, SlotId, Span};
 
 /// Why a handle is not good.
 #[derive(Clone, Copy, Debug)]
@@ -60,41 +61,8 @@ impl Ledger<'_> {
     /// Frees a span in use.
     #[inline]
     pub(super) fn free(&mut self, id: SlotId) {
-        let slot = self.pool.at(id);
-        let (start, end) = (slot.start, slot.end());
         self.retire(id);
-        let (free, mixed) = self.settle(id);
-        self.note_idle(free, mixed, start, end);
-    }
-
-    /// Notes which huge pages `start..end` completed, now that they are a part of the
-    /// free span `free`; `mixed` says that one of the other residency is beside it.
-    #[inline]
-    pub(super) fn note_idle(&mut self, free: SlotId, mixed: bool, start: u32, end: u32) {
-        // Nearly every one is short, and stands alone.
-        if mixed || self.pool.at(free).kinds.intersects(Kinds::HUGE) {
-            self.note_huge_idle(free, start, end);
-        }
-    }
-
-    #[inline(never)]
-    fn note_huge_idle(&mut self, free: SlotId, start: u32, end: u32) {
-        let Some(huge) = self.window.geometry().huge_pages() else {
-            return;
-        };
-        let mask = huge.get() - 1;
-        let mut from = start & !mask;
-        let mut to = end.saturating_add(mask) & !mask;
-        let (low, high) = self.idle_around(free, from, to);
-        if low > from {
-            from += huge.get();
-        }
-        if high < to {
-            to -= huge.get();
-        }
-        if from < to {
-            self.ages.note_idle(from, to);
-        }
+        self.settle(id, Idle::Now);
     }
 
     /// Returns the span in use that holds all of `range`.
@@ -151,8 +119,7 @@ impl Ledger<'_> {
         let (start, end) = (slot.start, slot.end());
         self.retire(id);
         self.pool.at_mut(id).marks.insert(Marks::RELEASED);
-        let (free, mixed) = self.settle(id);
-        self.note_idle(free, mixed, start, end);
+        self.settle(id, Idle::Now);
         self.ages.note_released(start, end);
         Ok(())
     }

@@ -7,6 +7,7 @@
 
 use super::ledger::Ledger;
 use super::request::RegionError;
+use super::settle::Idle;
 use crate::backing::Residency;
 use crate::page::{PageCount, PageRange};
 use crate::region::MemoryMap;
@@ -34,9 +35,8 @@ impl Ledger<'_> {
         self.pool.link_after(id, prev);
         self.map.begin(&self.pool, id);
         self.sys += end - start;
-        let (free, mixed) = self.settle(id);
         // It was nobody's before, and so is not old.
-        self.note_idle(free, mixed, start, end);
+        self.settle(id, Idle::Now);
         Ok(())
     }
 

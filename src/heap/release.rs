@@ -15,6 +15,7 @@
 use super::carve::cuts;
 use super::ledger::Ledger;
 use super::request::{Budget, ReleaseEnd};
+use super::settle::Idle;
 use crate::page::{Page, PageCount, PageRange};
 use crate::span::{Hold, Kinds, Link, Marks, SlotId};
 use crate::treap::Query;
@@ -184,7 +185,7 @@ impl Ledger<'_> {
                     marks.remove(Marks::NEEDS_ZERO);
                 }
             }
-            self.settle(id);
+            self.settle(id, Idle::Already);
         }
         pages
     }

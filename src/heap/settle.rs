@@ -11,14 +11,22 @@
 use super::ledger::Ledger;
 use crate::span::{Kinds, Link, Marks, SlotId};
 
+/// Since when pages that settle are idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Idle {
+    /// They were, and only their residency changed or what is beside them.
+    Already,
+    /// They were in use, or no part of the heap: the huge pages that they complete are
+    /// stamped.
+    Now,
+}
+
 impl Ledger<'_> {
     /// Puts a loose span among the free ones: merges it with neighbours of
     /// the same residency, and moves a border to one of the other that lies
-    /// inside a physical page. Returns the free span that they are now a part of, and
-    /// whether a free one of the other residency is beside it. Needs no slot.
-    pub(super) fn settle(&mut self, id: SlotId) -> (SlotId, bool) {
+    /// inside a physical page. Needs no slot.
+    pub(super) fn settle(&mut self, id: SlotId, idle: Idle) {
         let slot = self.pool.at(id);
-        let mut released = slot.is_released();
         let low = slot.prev.filter(|&prev| {
             !slot.marks.contains(Marks::REGION_START) && self.pool.at(prev).is_free()
         });
@@ -26,11 +34,24 @@ impl Ledger<'_> {
             let next = self.pool.at(next);
             next.is_free() && !next.marks.contains(Marks::REGION_START)
         });
-        if low.is_none() && high.is_none() && !released {
+        if low.is_none() && high.is_none() && !slot.is_released() {
             // Between two spans in use: what most frees come to.
+            if idle == Idle::Now {
+                let pages = (slot.start, slot.end());
+                self.ages.note_idle(pages, pages);
+            }
             self.plant(id, false);
-            return (id, false);
+        } else {
+            self.merge(id, low, high, idle);
         }
+    }
+
+    /// Puts a loose span among the free ones, with the free ones beside it.
+    #[inline(never)]
+    fn merge(&mut self, id: SlotId, low: Link, high: Link, idle: Idle) {
+        let slot = self.pool.at(id);
+        let (from, to) = (slot.start, slot.end());
+        let mut released = slot.is_released();
         let is_released = |link: Link| link.is_some_and(|id| self.pool.at(id).is_released());
         let (low_released, high_released) = (is_released(low), is_released(high));
         if released && !low_released && !high_released && self.is_husk(id) {
@@ -79,7 +100,13 @@ impl Ledger<'_> {
         if let Some(high) = high_differs {
             self.realign(merged, high);
         }
-        (merged, low_differs.or(high_differs).is_some())
+        if idle == Idle::Now {
+            let around = match low_differs.or(high_differs) {
+                Some(_) => self.idle_around(merged, self.ages.down(from), self.ages.up(to)),
+                None => (start, end),
+            };
+            self.ages.note_idle((from, to), around);
+        }
     }
 
     /// Makes a loose span a free one of its own.

@@ -15,6 +15,7 @@ use super::carve::cuts;
 use super::ledger::Ledger;
 use super::place::Place;
 use super::request::{AllocAtError, AllocError, Request};
+use super::settle::Idle;
 use crate::page::{Page, PageRange};
 use crate::span::{Marks, SlotId, Span};
 
@@ -268,7 +269,7 @@ impl Ledger<'_> {
         let trail = self.cut_trail(first, end, slot.end(), trail_dirt);
         let span = self.hand_out(first);
         for id in [lead, trail].into_iter().flatten() {
-            self.settle(id);
+            self.settle(id, Idle::Already);
         }
         (span, slot.marks.contains(Marks::NEEDS_ZERO))
     }
@@ -281,10 +282,12 @@ impl Ledger<'_> {
             let slot = *self.pool.at(id);
             at = slot.next.filter(|_| slot.end() < taking.end);
             self.loosen(id);
-            let (free, mixed) = self.settle(id);
-            if !slot.is_released() {
-                self.note_idle(free, mixed, slot.start, slot.end());
-            }
+            let idle = if slot.is_released() {
+                Idle::Already
+            } else {
+                Idle::Now
+            };
+            self.settle(id, idle);
         }
     }
 

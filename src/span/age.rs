@@ -74,6 +74,8 @@ pub(crate) struct Ages<'m> {
     ages: &'m mut [HugeAge],
     /// The power of two that a huge page is in pages.
     shift: u32,
+    /// That less one; all ones if no records are kept.
+    mask: u32,
     /// When this interval began: what is taken back in it was away until then at
     /// least.
     begun: u32,
@@ -87,6 +89,7 @@ impl<'m> Ages<'m> {
         Self {
             ages: &mut [],
             shift: 0,
+            mask: u32::MAX,
             begun: 0,
             stamp: 0,
         }
@@ -96,13 +99,14 @@ impl<'m> Ages<'m> {
     /// kept.
     pub(crate) fn new(ages: &'m mut [HugeAge], geometry: Geometry) -> Self {
         match geometry.huge_pages() {
-            Some(pages) => Self {
+            Some(pages) if !ages.is_empty() => Self {
                 ages,
                 shift: pages.get().trailing_zeros(),
+                mask: pages.get() - 1,
                 begun: 0,
                 stamp: 0,
             },
-            None => Self::none(),
+            _ => Self::none(),
         }
     }
 
@@ -132,15 +136,41 @@ impl<'m> Ages<'m> {
         self.stamp
     }
 
-    /// Notes that the huge pages that `start..end`, in pages, touches are free as
-    /// a whole, and were not before.
+    /// Notes that `pages` became free, with all of `around` about them: a huge page
+    /// that they completed is idle from now on. Both are from the first page to the one
+    /// behind the last.
     #[inline]
-    pub(crate) fn note_idle(&mut self, start: u32, end: u32) {
-        let stamp = self.stamp;
-        for age in self.touched(start, end) {
-            age.since = stamp;
-            age.released = false;
+    pub(crate) fn note_idle(&mut self, pages: (u32, u32), around: (u32, u32)) {
+        // Nearly every free span is short.
+        if around.1 - around.0 > self.mask {
+            self.note_long_idle(pages, around);
         }
+    }
+
+    #[inline(never)]
+    fn note_long_idle(&mut self, pages: (u32, u32), around: (u32, u32)) {
+        let start = self.down(pages.0).max(self.up(around.0));
+        let end = self.up(pages.1).min(self.down(around.1));
+        if start < end {
+            let stamp = self.stamp;
+            for age in self.touched(start, end) {
+                age.since = stamp;
+                age.released = false;
+            }
+        }
+    }
+
+    /// Returns the start of the huge page that `page` is in; 0 if no records are kept.
+    #[inline]
+    pub(crate) const fn down(&self, page: u32) -> u32 {
+        page & !self.mask
+    }
+
+    /// Returns the start of the first huge page that is not before `page`; 0 if no
+    /// records are kept.
+    #[inline]
+    pub(crate) const fn up(&self, page: u32) -> u32 {
+        page.saturating_add(self.mask) & !self.mask
     }
 
     /// Notes that these whole huge pages are released.
@@ -214,6 +244,9 @@ pub(super) const fn entries(window: &Window) -> usize {
 mod tests {
     use super::*;
 
+    /// Every page of the window is free.
+    const ALL: (u32, u32) = (0, 1 << 20);
+
     const HOLD: Hold = Hold {
         now: 0,
         unknown: 50,
@@ -234,14 +267,14 @@ mod tests {
         let mut records = [HugeAge::UNKNOWN; 2];
         let mut ages = ages(&mut records);
         ages.tick(1000, 1000);
-        ages.note_idle(511, 512);
+        ages.note_idle((511, 512), ALL);
         assert_eq!(ages.left(0, &at(1000)), 50, "nothing is known");
         for (away, held) in [(99, 100), (100, 10), (5000, 10), (0, 100)] {
             ages.note_released(0, 512);
             ages.tick(1000 + away, 1000 + away);
             ages.note_taken_back(3, 4);
             ages.tick(1000, 1000);
-            ages.note_idle(0, 1);
+            ages.note_idle((0, 1), ALL);
             assert_eq!(ages.left(0, &at(1000)), held, "away for {away} ms");
             assert_eq!(ages.left(511, &at(1000 + held)), 0);
         }
@@ -257,7 +290,7 @@ mod tests {
         ages.note_taken_back(0, 1);
         ages.tick(7000, 7000);
         ages.note_taken_back(1, 2);
-        ages.note_idle(0, 1);
+        ages.note_idle((0, 1), ALL);
         assert_eq!(ages.left(0, &at(7000)), 100);
     }
 
@@ -266,13 +299,13 @@ mod tests {
         let mut records = [HugeAge::UNKNOWN; 1];
         let mut ages = ages(&mut records);
         ages.tick(1000, 1030);
-        ages.note_idle(0, 512);
+        ages.note_idle((0, 512), ALL);
         assert_eq!(ages.left(0, &at(1030)), 50);
         ages.note_released(0, 512);
         // Taken back between these two: perhaps just after the first.
         ages.tick(1129, 1500);
         ages.note_taken_back(0, 1);
-        ages.note_idle(0, 512);
+        ages.note_idle((0, 512), ALL);
         assert_eq!(ages.left(0, &at(1500)), 100);
     }
 
@@ -281,10 +314,10 @@ mod tests {
         let mut records = [HugeAge::UNKNOWN; 4];
         let mut ages = ages(&mut records);
         ages.tick(0, 10);
-        ages.note_idle(0, 512);
+        ages.note_idle((0, 512), ALL);
         ages.tick(10, 20);
-        ages.note_idle(512, 1024);
-        ages.note_idle(1536, 2048);
+        ages.note_idle((512, 1024), ALL);
+        ages.note_idle((1536, 2048), ALL);
         ages.note_released(1536, 2048);
         ages.tick(45, 45);
         assert!(ages.restamp(0, 2, 20));
@@ -300,7 +333,7 @@ mod tests {
         let mut records = [HugeAge::UNKNOWN; 1];
         let mut ages = ages(&mut records);
         ages.tick(u32::MAX - 9, u32::MAX - 9);
-        ages.note_idle(0, 512);
+        ages.note_idle((0, 512), ALL);
         assert_eq!(ages.left(0, &at(10)), 30);
         assert_eq!(ages.left(0, &at(u32::MAX - 19)), 50, "before it was freed");
     }
@@ -310,13 +343,13 @@ mod tests {
         let mut records = [HugeAge::UNKNOWN; 1];
         let mut ages = ages(&mut records);
         ages.tick(7, 7);
-        ages.note_idle(0, 512);
+        ages.note_idle((0, 512), ALL);
         for days in [1, 12, 24, 25, 30, 49] {
             let now = days * 24 * 3600 * 1000;
             assert_eq!(ages.left(0, &at(now)), 0, "after {days} days");
         }
         ages.tick(1 << 30, 1 << 30);
-        ages.note_idle(0, 512);
+        ages.note_idle((0, 512), ALL);
         assert_eq!(ages.left(0, &at(0)), 0, "a clock that begins anew");
     }
 
@@ -325,7 +358,7 @@ mod tests {
         let mut records = [HugeAge::UNKNOWN; 1];
         let mut ages = ages(&mut records);
         ages.tick(5, 5);
-        ages.note_idle(0, 1 << 20);
+        ages.note_idle((0, 1 << 20), ALL);
         assert_eq!(ages.left(0, &at(5)), 50);
         assert_eq!(ages.left(512, &at(5)), 0);
         assert_eq!(Ages::none().left(7, &at(5)), 0);
