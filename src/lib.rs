@@ -10,6 +10,8 @@ mod heap;
 mod locked;
 mod page;
 pub mod region;
+#[doc = include_str!("safety.md")]
+pub mod safety {}
 #[cfg(not(all(test, loom)))]
 mod scavenge;
 mod shared;
