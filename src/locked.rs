@@ -111,13 +111,7 @@ impl<'m, B: Backing> LockedHeap<'m, B> {
     /// up before.
     pub fn init(&self, window: Window, metadata: Metadata<'m>) -> Result<(), MetadataError> {
         let zeroes = self.backing.zeroes_released();
-        self.locked(|ledger| {
-            if ledger.is_set_up() {
-                return Err(MetadataError::AlreadySetUp);
-            }
-            *ledger = Ledger::new(window, metadata, zeroes, B::corrupted)?.shared();
-            Ok(())
-        })
+        self.locked(|ledger| ledger.init(window, metadata, zeroes, B::corrupted))
     }
 
     /// Seeds the treap's priorities; see [`PageHeap::seed`](crate::PageHeap::seed).

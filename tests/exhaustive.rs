@@ -259,7 +259,7 @@ fn legal(setup: &Setup) -> HashSet<State> {
 
 fn prove_all_states_are_reached<K: Kind>(pages: u32) {
     let states = walk::<K>(&Setup::plain(pages, Residency::Released)).len();
-    println!("{states} states of {pages} pages");
+    println!("figures: exhaustive: {states} states of a heap of {pages} pages");
     assert_eq!(states, expected(pages));
 }
 
@@ -270,7 +270,7 @@ fn prove_all_legal_states_are_reached<K: Kind>(pages: u32, physical: u64) {
     };
     let (reached, legal) = (walk::<K>(&setup), legal(&setup));
     println!(
-        "{} states of {pages} pages, {physical} bytes to a physical one",
+        "figures: exhaustive: {} states of a heap of {pages} pages, {physical} bytes to a physical one",
         reached.len()
     );
     if let Some(state) = reached.symmetric_difference(&legal).next() {

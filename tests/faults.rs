@@ -95,7 +95,7 @@ fn fail_everywhere<K: Kind>(count: u32) {
             }
         }
     }
-    println!("{faults} faults");
+    println!("figures: faults: {faults} of the backing, at each of its calls");
     assert!(faults > 1000, "only {faults} faults were tried");
 }
 

@@ -139,12 +139,25 @@ impl<'m> Ledger<'m> {
         })
     }
 
-    /// Says that others work on the books while a hook runs.
-    pub(crate) const fn shared(self) -> Self {
-        Self {
-            shared: true,
-            ..self
+    /// Makes these, the books of nothing, those of a heap that others work on while a
+    /// hook runs. The seed and the limit stay as they were set.
+    pub(crate) fn init(
+        &mut self,
+        window: Window,
+        metadata: Metadata<'m>,
+        zeroes_released: bool,
+        corrupted: fn(Corruption) -> !,
+    ) -> Result<(), MetadataError> {
+        if self.is_set_up() {
+            return Err(MetadataError::AlreadySetUp);
         }
+        let new = Self::new(window, metadata, zeroes_released, corrupted)?;
+        let limit = self.limit_bytes();
+        let empty = core::mem::replace(self, new);
+        self.treap = empty.treap;
+        self.shared = true;
+        self.set_limit(limit);
+        Ok(())
     }
 
     /// Returns whether these are a heap's books, not those of nothing.
@@ -166,6 +179,13 @@ impl<'m> Ledger<'m> {
     pub(crate) fn set_limit(&mut self, bytes: u64) {
         let pages = bytes >> self.window.geometry().page_bytes().trailing_zeros();
         self.limit = u32::try_from(pages).unwrap_or(u32::MAX);
+    }
+
+    const fn limit_bytes(&self) -> u64 {
+        match self.limit {
+            u32::MAX => u64::MAX,
+            pages => pages as u64 * self.window.geometry().page_bytes(),
+        }
     }
 
     /// Returns the window.

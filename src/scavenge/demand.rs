@@ -72,7 +72,7 @@ impl Scavenger {
         bytes: u64,
     ) -> Release {
         heap.set_limit(bytes);
-        let stats = Reclaim::stats(heap);
+        let stats = Reclaim::treap_stats(heap);
         let over = stats.bytes(stats.resident()).saturating_sub(bytes);
         self.reclaim(heap, now, over)
     }

@@ -12,7 +12,7 @@ pub trait Reclaim {
     /// Returns the heap's counters. A heap with tiers may count what its upper ones
     /// hold as in use: this is called often, and must take the same time for any
     /// size.
-    fn stats(&self) -> Stats;
+    fn treap_stats(&self) -> Stats;
 
     /// Sets the clock by which huge pages age, in milliseconds: to `now`, and it will
     /// be set again at `until`.
@@ -44,7 +44,7 @@ pub trait Reclaim {
 }
 
 impl<B: Backing> Reclaim for PageHeap<'_, B> {
-    fn stats(&self) -> Stats {
+    fn treap_stats(&self) -> Stats {
         PageHeap::stats(self)
     }
 
@@ -66,7 +66,7 @@ impl<B: Backing> Reclaim for PageHeap<'_, B> {
 }
 
 impl<B: Backing> Reclaim for &LockedHeap<'_, B> {
-    fn stats(&self) -> Stats {
+    fn treap_stats(&self) -> Stats {
         LockedHeap::stats(self)
     }
 
@@ -89,7 +89,7 @@ impl<B: Backing> Reclaim for &LockedHeap<'_, B> {
 
 impl<B: Backing, C: Cpu> Reclaim for &SharedHeap<'_, B, C> {
     /// The page heap's counters: a chunk counts as in use, whatever of it is free.
-    fn stats(&self) -> Stats {
+    fn treap_stats(&self) -> Stats {
         SharedHeap::treap_stats(self)
     }
 

@@ -180,7 +180,7 @@ impl Scavenger {
         }
         let budget = Budget::bytes(bytes.min(left.bytes)).calls(left.calls);
         let done = self.release(heap, budget.held(hold));
-        let gone = Reclaim::stats(heap).bytes(done.pages);
+        let gone = Reclaim::treap_stats(heap).bytes(done.pages);
         *left = Budget::bytes(left.bytes.saturating_sub(gone))
             .calls(left.calls.saturating_sub(done.calls));
         done
@@ -220,7 +220,7 @@ impl Scavenger {
         self.still = self.still.saturating_add(passed);
         if !was_enough && self.still >= enough {
             heap.gather();
-            stats = Reclaim::stats(heap);
+            stats = Reclaim::treap_stats(heap);
             self.demand = stats.in_use;
         }
         stats
@@ -229,7 +229,7 @@ impl Scavenger {
     /// Lets time pass, pays for what was taken back, and notes the demand.
     pub(super) fn look(&mut self, heap: &mut (impl Reclaim + ?Sized), now: u64) -> Stats {
         let passed = self.clock.advance(now);
-        let stats = Reclaim::stats(heap);
+        let stats = Reclaim::treap_stats(heap);
         let room = self.room(&stats);
         self.purse.fill(passed, self.policy.share, room);
         let pages = stats.used_pages.saturating_sub(self.committed);
@@ -273,7 +273,7 @@ impl Scavenger {
         budget: Budget,
     ) -> Release {
         let done = heap.release(budget);
-        let bytes = Reclaim::stats(heap).bytes(done.pages);
+        let bytes = Reclaim::treap_stats(heap).bytes(done.pages);
         self.note_released(bytes);
         done
     }

@@ -54,13 +54,7 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         let SharedMetadata { heap, front, cpus } = metadata;
         let front = Front::new(front, window.pages().get(), cpus);
         let front = front.ok_or(MetadataError::TooSmall)?;
-        self.locked(|ledger| {
-            if ledger.is_set_up() {
-                return Err(MetadataError::AlreadySetUp);
-            }
-            *ledger = Ledger::new(window, heap, zeroes, B::corrupted)?.shared();
-            Ok(())
-        })?;
+        self.locked(|ledger| ledger.init(window, heap, zeroes, B::corrupted))?;
         self.tier.call_once(|| Tier { front, window });
         Ok(())
     }

@@ -148,7 +148,7 @@ fn walk_with_faults<K: Kind>(pages: u32, physical: u64) {
             });
         }
         println!(
-            "{pages} pages, {physical} bytes to a physical one, {reuse:?}: {} states, {} transitions, \
+            "figures: exhaustive, every hook refused: {pages} pages, {physical} bytes to a physical one, {reuse:?}: {} states, {} transitions, \
              {} of them refused",
             known.len(),
             count.transitions,

@@ -6,7 +6,7 @@ use spanheap::{
     Residency, ResizeError,
 };
 
-use crate::layout::{Kind, Setup, count, pages, range};
+use crate::layout::{Kind, PAGE, Setup, count, pages, range};
 use crate::refused;
 
 const SETUP: Setup = Setup {
@@ -42,6 +42,20 @@ fn a_heap_that_was_never_set_up_refuses_everything() {
     assert_eq!((heap.span_of(0), heap.spans().count()), (None, 0));
     assert_eq!((heap.check(), heap.stats()), (Ok(()), before));
     assert!(fake.take_log().is_empty(), "not even the backing is asked");
+}
+
+#[test]
+fn a_limit_that_was_set_before_the_heap_was_set_up_stays() {
+    let window = SETUP.window(8);
+    let fake = FakeBacking::new(window);
+    let heap = LockedHeap::empty(fake.clone());
+    heap.set_limit(5 * PAGE);
+    heap.init(window, SETUP.books(&window)).expect("memory for its books");
+    fake.add(range(0, 8), Residency::Released);
+    // SAFETY: as above.
+    unsafe { heap.add_region(range(0, 8), Residency::Released) }.expect("a region");
+    assert_eq!(heap.alloc(pages(6)), Err(AllocError::Limit));
+    assert!(heap.alloc(pages(5)).is_ok());
 }
 
 #[test]

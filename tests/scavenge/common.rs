@@ -75,8 +75,8 @@ macro_rules! each {
 }
 
 impl Reclaim for Heap<'_, '_> {
-    fn stats(&self) -> Stats {
-        each!(self, heap => Reclaim::stats(heap))
+    fn treap_stats(&self) -> Stats {
+        each!(self, heap => Reclaim::treap_stats(heap))
     }
     fn tick(&mut self, now: u32, until: u32) {
         each!(self, heap => Reclaim::tick(heap, now, until));

@@ -248,6 +248,6 @@ fn what_was_asked_for_is_paid_for_like_anything_else() {
         let freed = rig.now;
         let gone = rig.until_release() - freed;
         assert!(gone >= policy.deadline_ns);
-        assert!(Reclaim::stats(&rig.heap).used_pages == 8 * 512);
+        assert!(Reclaim::treap_stats(&rig.heap).used_pages == 8 * 512);
     }
 }

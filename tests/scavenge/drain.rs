@@ -137,7 +137,7 @@ fn the_free_chunks_that_a_cpu_has_stay_while_others_are_in_use() {
     rig.free(page);
     rig.poll_until(SECOND);
     assert_eq!(rig.resident(), 512 * PAGE, "its chunk");
-    let stats = Reclaim::stats(&rig.heap);
+    let stats = Reclaim::treap_stats(&rig.heap);
     assert_eq!(stats.in_use.get(), 512, "which is none of the treap's");
     // Once nothing has changed for a quarter of the deadline, nobody is there to use
     // it.

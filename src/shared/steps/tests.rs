@@ -55,7 +55,7 @@ fn states_at_rest(search: &mut Search, left: [u8; 2]) -> Result<Vec<World>, Stri
 fn beside(search: &Search, starts: &[World], left: [u8; 2]) -> Result<(), String> {
     let found = search.run(starts, left)?;
     println!(
-        "{} beside {}, from {} states: {} states, {} of them at rest, {} steps",
+        "figures: front tier: {} beside {}, from {} states: {} states, {} of them at rest, {} steps",
         left[0],
         left[1],
         starts.len(),

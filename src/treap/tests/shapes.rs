@@ -205,7 +205,7 @@ fn every_tree_of_up_to_eight_spans_is_what_a_sorted_list_is() {
             }
         }
         println!(
-            "{nodes} spans: {count} shapes, {inserts} inserts, {erases} erases, {changes} changes"
+            "figures: treap: {nodes} spans: {count} shapes, {inserts} inserts, {erases} erases, {changes} changes"
         );
     }
 }

@@ -75,7 +75,7 @@ struct Driven<'r, R> {
 }
 
 impl<R: Recorded> Reclaim for Driven<'_, R> {
-    fn stats(&self) -> Stats {
+    fn treap_stats(&self) -> Stats {
         self.heap.quick_stats()
     }
 

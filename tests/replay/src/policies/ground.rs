@@ -44,7 +44,7 @@ impl<B: Backing> Subject for ByHandle<PageHeap<'_, B>> {
 }
 
 impl<B: Backing> Reclaim for ByHandle<PageHeap<'_, B>> {
-    fn stats(&self) -> Stats {
+    fn treap_stats(&self) -> Stats {
         self.heap().stats()
     }
 
