@@ -35,8 +35,13 @@ impl Ledger<'_> {
         self.pool.link_after(id, prev);
         self.map.begin(&self.pool, id);
         self.sys += end - start;
-        // It was nobody's before, and so is not old.
-        self.settle(id, Idle::Now);
+        // It was nobody's before, and so is not old. Until the clock is first set, that is
+        // what its records say: at boot, a region takes the same time whatever its size.
+        let idle = match self.ages.stamp() {
+            0 => Idle::Already,
+            _ => Idle::Now,
+        };
+        self.settle(id, idle);
         Ok(())
     }
 

@@ -378,7 +378,7 @@ impl<R: Subject> Player<'_, R> {
 
     /// Returns the bytes in whole huge pages that the heap could release.
     fn whole_bytes(&self) -> u64 {
-        u64::from(self.runs.stats().huge_resident) * HUGE_BYTES
+        u64::from(self.runs.treap_stats().huge_resident) * HUGE_BYTES
     }
 
     fn finish(mut self) -> Outcome {

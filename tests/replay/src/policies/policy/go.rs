@@ -77,7 +77,7 @@ impl Policy for Go {
         self.cycle(now_ns, scene);
         if now_ns >= self.wake_ns {
             let work = scene.resident_bytes().saturating_sub(self.goal);
-            let stats = (work > 0).then(|| scene.heap.stats());
+            let stats = (work > 0).then(|| scene.heap.treap_stats());
             let released = stats.is_some_and(|stats| {
                 let huge = work >= HUGE_BYTES && stats.huge_resident > 0;
                 let page = stats.geometry.page_bytes();

@@ -40,7 +40,7 @@ impl Policy for Linux {
         if self.pass_ns.is_some_and(|pass_ns| now_ns >= pass_ns) {
             // What was freed but is not yet where the heap releases from.
             let _ = scene.heap.release(Budget::bytes(0));
-            let stats = scene.heap.stats();
+            let stats = scene.heap.treap_stats();
             let idle = u64::from(stats.huge_resident);
             let free = idle + u64::from(stats.huge_released);
             let most = free.div_ceil(SHARE * REQUEST) * REQUEST;
