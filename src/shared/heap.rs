@@ -28,7 +28,9 @@ pub(super) const ONE: PageCount = PageCount::new(1);
 /// # Interrupts
 ///
 /// The lock is held with interrupts off, by [`Cpu::without_interrupts`]. If that
-/// is implemented, handlers may use every verb, and wait for other CPUs at most.
+/// is implemented, handlers may use every verb, and wait for other CPUs at most;
+/// but over a backing that takes a lock of its own with interrupts on, as a balloon
+/// does, only [`try_alloc`](Self::try_alloc) and the frees, which do not call it.
 /// If not, handlers may use [`try_alloc`](Self::try_alloc), and
 /// [`free`](Self::free) of single pages that came from it: neither waits.
 ///
@@ -385,9 +387,7 @@ fn return_some<'m>(tier: &Tier<'m>, books: &mut Ledger<'m>) {
             return;
         };
         tier.front.full.clear(chunk);
-        if tier.front.has_released(chunk) {
-            tier.front.mixed.set(chunk);
-        } else if tier.front.take_whole(chunk) {
+        if tier.front.take_resident(chunk) {
             tier.front.close(chunk);
             // It is one span in use, the front tier's.
             let _ = books.free_at(tier.address(chunk), PageCount::new(CHUNK));

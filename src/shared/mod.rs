@@ -10,11 +10,11 @@
 //! The files beside this one, from the bottom up: `atomic`, `word` (bits of a
 //! block), `state` (a chunk's, and its transitions), `hints` (where to look
 //! first), `front` (where each word is), `single` (single pages), `chunk` (chunks
-//! and their lists), `run` (runs), `cpu` (what is asked of the machine),
-//! `metadata`, `heap` (the verbs), `set_up` (its books and its memory), `search`
-//! (where pages are found), `residency` (what is not backed), `count` (counters
-//! and checks). `models` and `steps` are for tests: interleavings under weak memory,
-//! and all of them under a strong one.
+//! and their lists), `run` (runs), `marks` (which pages are not backed), `cpu` (what
+//! is asked of the machine), `metadata`, `heap` (the verbs), `set_up` (its books and
+//! its memory), `search` (where pages are found), `residency` (giving memory back),
+//! `count` (counters and checks). `models` and `steps` are for tests: interleavings
+//! under weak memory, and all of them under a strong one.
 
 mod atomic;
 mod chunk;
@@ -25,6 +25,7 @@ mod front;
 #[cfg(not(all(test, loom)))]
 mod heap;
 mod hints;
+mod marks;
 #[cfg(not(all(test, loom)))]
 mod metadata;
 #[cfg(all(test, loom))]

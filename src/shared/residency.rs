@@ -3,20 +3,20 @@
 //! Chunks come from the treap committed. Whole free ones go back there and are
 //! released like all that is idle. Pages inside of chunks that are in part in
 //! use are released only when asked for: claimed like an allocation, so that
-//! nobody else has them meanwhile, then marked, then given back. A page's mark
-//! belongs to whoever holds the page, and is cleared once it is committed.
+//! nobody else has them meanwhile, then marked, then given back (`marks`). A page's
+//! mark belongs to whoever holds the page, and is cleared once it is committed.
 //!
 //! A chunk that is free as a whole, but released in part, is released to its end
 //! and goes back as one released span: nothing is committed only to be counted.
 
 use super::atomic::Ordering;
 use super::cpu::Cpu;
-use super::front::{Bits, Front};
+use super::front::Bits;
 use super::heap::{SharedHeap, Tier};
-use super::word::{BLOCK, BLOCKS, CHUNK, find_run, mask};
+use super::word::{BLOCK, BLOCKS, CHUNK, mask};
 use crate::backing::Backing;
 use crate::heap::{BATCH, Budget, Release, ReleaseEnd, verbs};
-use crate::page::{Page, PageCount, PageRange};
+use crate::page::{PageCount, PageRange};
 
 impl<B: Backing, C: Cpu> SharedHeap<'_, B, C> {
     /// Gives idle memory back: whole huge pages first, from the top down; see
@@ -176,116 +176,5 @@ impl Tier<'_> {
             let count = (end - start).clamp(1, BLOCK);
             word.fetch_and(!mask(start % BLOCK, count), Ordering::SeqCst);
         }
-    }
-}
-
-impl Front<'_> {
-    /// Claims a run of free, resident pages of a block, whole physical pages: no more
-    /// than `most`, but one.
-    fn claim_resident(&self, block: u32, physical: u32, most: u32) -> Option<PageRange> {
-        let word = self.word(Bits::Free, block)?;
-        let released = self.word(Bits::Released, block)?;
-        let mut free = word.load(Ordering::Relaxed);
-        loop {
-            let whole = whole_units(free & !released.load(Ordering::Relaxed), physical);
-            let at = find_run(whole, physical)?;
-            let most = most.max(physical) & !(physical - 1);
-            let count = (whole >> at).trailing_ones().min(most);
-            let left = free & !mask(at, count);
-            // As the claim of an allocation.
-            match word.compare_exchange(free, left, Ordering::SeqCst, Ordering::Relaxed) {
-                Ok(_) => {
-                    return PageRange::new(Page::new(block * BLOCK + at), PageCount::new(count));
-                }
-                Err(now) => free = now,
-            }
-        }
-    }
-
-    /// Gives claimed pages of one block back.
-    fn give_run_back(&self, range: PageRange) {
-        let (start, count) = (range.start().number(), range.count().get());
-        if let Some(word) = self.word(Bits::Free, start / BLOCK) {
-            // Release: the pages' marks go with them.
-            word.fetch_or(mask(start % BLOCK, count.min(BLOCK)), Ordering::SeqCst);
-        }
-        let chunk = start / CHUNK;
-        if self.state(chunk).owner().is_none() {
-            self.settle(chunk);
-        }
-        self.relist(start / BLOCK);
-    }
-
-    /// Marks pages of one block, which the caller has claimed, as not backed.
-    fn note_released(&self, range: PageRange) {
-        let (start, count) = (range.start().number(), range.count().get());
-        if let Some(word) = self.word(Bits::Released, start / BLOCK) {
-            word.fetch_or(mask(start % BLOCK, count.min(BLOCK)), Ordering::SeqCst);
-        }
-    }
-
-    /// Returns the backed pages of a chunk that was taken whole: a few runs of
-    /// each block.
-    fn resident_of(&self, chunk: u32) -> impl IntoIterator<Item = impl Iterator<Item = PageRange>> {
-        let first = chunk * BLOCKS as u32;
-        (first..first + BLOCKS as u32).map(move |block| {
-            let released = self.word(Bits::Released, block);
-            let mut left = released.map_or(0, |word| !word.load(Ordering::Relaxed));
-            core::iter::from_fn(move || {
-                if left == 0 {
-                    return None;
-                }
-                let at = left.trailing_zeros();
-                let count = (left >> at).trailing_ones();
-                left &= !mask(at, count);
-                PageRange::new(Page::new(block * BLOCK + at), PageCount::new(count))
-            })
-        })
-    }
-
-    /// Clears the marks of a chunk that was taken whole.
-    fn forget_released(&self, chunk: u32) {
-        for word in self.words(Bits::Released, chunk) {
-            word.store(0, Ordering::SeqCst);
-        }
-    }
-}
-
-/// Keeps the bits of those units of `unit` bits, a power of two, that are all
-/// set.
-const fn whole_units(word: u64, unit: u32) -> u64 {
-    let (mut whole, mut width) = (word, 1);
-    while width < unit {
-        // A pair is whole if both of its parts are; its lower part says so.
-        whole &= whole >> width;
-        width *= 2;
-    }
-    // Only at multiples of the unit, and then spread over it.
-    let mut places = 0;
-    let mut at = 0;
-    while at < BLOCK {
-        places |= 1 << at;
-        at += unit;
-    }
-    let mut spread = whole & places;
-    let mut width = 1;
-    while width < unit {
-        spread |= spread << width;
-        width *= 2;
-    }
-    spread
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whole_units_are_aligned_and_all_set() {
-        assert_eq!(whole_units(0b1011, 1), 0b1011);
-        assert_eq!(whole_units(0b1111_0110, 2), 0b1111_0000);
-        assert_eq!(whole_units(0b1111_1110, 4), 0b1111_0000);
-        assert_eq!(whole_units(u64::MAX, 64), u64::MAX);
-        assert_eq!(whole_units(u64::MAX << 1, 64), 0);
     }
 }

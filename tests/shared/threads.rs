@@ -155,8 +155,10 @@ fn no_page_has_two_owners_and_in_the_end_everything_is_back() {
         inboxes.push(inbox);
     }
     let rest = thread::scope(|scope| {
-        let releaser = scope.spawn(|| {
-            let mut random = Random(77);
+        // Two, who find the same pages.
+        let (heap, done) = (&heap, &done);
+        let release = move |seed| {
+            let mut random = Random(seed);
             while !done.load(Ordering::Relaxed) {
                 match random.below(4) {
                     0 => {
@@ -171,13 +173,14 @@ fn no_page_has_two_owners_and_in_the_end_everything_is_back() {
                 }
                 thread::yield_now();
             }
-        });
+        };
+        let releasers = [77, 78].map(|seed| scope.spawn(move || release(seed)));
         let workers: Vec<_> = inboxes
             .into_iter()
             .enumerate()
             .map(|(number, inbox)| {
                 let belt = belts[(number + 1) % WORKERS as usize].clone();
-                let (heap, owners) = (&heap, &owners);
+                let owners = &owners;
                 scope.spawn(move || {
                     work(heap, owners, number as u64 + 1, &belt, &inbox);
                     inbox
@@ -190,7 +193,9 @@ fn no_page_has_two_owners_and_in_the_end_everything_is_back() {
             .map(|worker| worker.join().expect("it did not fail"))
             .collect();
         done.store(true, Ordering::Relaxed);
-        releaser.join().expect("it did not fail");
+        for releaser in releasers {
+            releaser.join().expect("it did not fail");
+        }
         inboxes
     });
     for range in rest.iter().flat_map(|inbox| inbox.try_iter()) {

@@ -13,8 +13,8 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use spanheap::{
-    Backing, Corruption, Growth, LockedHeap, PageCount, PageRange, Refused, Request, Span, Stats,
-    Window,
+    Backing, Corruption, Cpu, Growth, LockedHeap, PageCount, PageRange, Refused, Request,
+    SharedHeap, Stats, Window,
 };
 
 use crate::device::{Device, Features, PFN_BYTES};
@@ -40,28 +40,44 @@ const TOP: u64 = 1 << 44;
 /// some microseconds.
 const MOMENT: u32 = 100;
 
-/// A heap, as the balloon uses it.
+/// A heap, as the balloon uses it: by ranges, since not every heap has handles.
 pub trait Pool {
     /// Hands out pages.
-    fn take(&self, request: Request) -> Option<Span>;
+    fn take(&self, request: Request) -> Option<PageRange>;
     /// Takes back what [`take`](Self::take) handed out.
-    fn give(&self, span: Span);
+    fn give(&self, range: PageRange);
     /// Returns the counters.
     fn stats(&self) -> Stats;
 }
 
 impl<B: Backing> Pool for LockedHeap<'_, B> {
-    fn take(&self, request: Request) -> Option<Span> {
-        self.alloc(request).ok()
+    fn take(&self, request: Request) -> Option<PageRange> {
+        self.alloc(request).ok().map(|span| span.range())
     }
 
-    fn give(&self, span: Span) {
-        // The span is the balloon's own, and is given once.
-        let _ = self.free(span);
+    fn give(&self, range: PageRange) {
+        let address = self.window().address_of(range.start());
+        // The pages are the balloon's own, and are given once.
+        let _ = self.free_at(address, range.count());
     }
 
     fn stats(&self) -> Stats {
         LockedHeap::stats(self)
+    }
+}
+
+impl<B: Backing, C: Cpu> Pool for SharedHeap<'_, B, C> {
+    fn take(&self, request: Request) -> Option<PageRange> {
+        self.alloc(request).ok()
+    }
+
+    fn give(&self, range: PageRange) {
+        // As above.
+        let _ = self.free(range);
+    }
+
+    fn stats(&self) -> Stats {
+        SharedHeap::stats(self)
     }
 }
 
@@ -88,6 +104,10 @@ pub struct BalloonStats {
 /// Without a device it releases nothing, and all else works; so it can stand
 /// in a `static`, under a heap that is used long before the bus is scanned.
 /// Its window's addresses are guest-physical ones.
+///
+/// Its lock is held with interrupts on, while the device works. So a handler may
+/// call of the heap over it only what calls no backing: frees, and
+/// [`SharedHeap::try_alloc`].
 pub struct Balloon<'m, T, M> {
     window: Window,
     machine: M,
@@ -218,19 +238,19 @@ impl<'m, T: BalloonTransport, M: Machine> Balloon<'m, T, M> {
                 Some(Step::Stop(end)) => break end,
                 Some(Step::Inflate(mut sizes)) => {
                     let found = self.ask(|| sizes.find_map(|request| pool.take(request)));
-                    let Some(span) = found else {
+                    let Some(range) = found else {
                         break PollEnd::NoPages;
                     };
-                    match self.with(|driver| driver.inflate(&self.machine, span)) {
-                        Some(Ok(())) => inflated += span.count().get(),
-                        _ => pool.give(span),
+                    match self.with(|driver| driver.inflate(&self.machine, range)) {
+                        Some(true) => inflated += range.count().get(),
+                        _ => pool.give(range),
                     }
                 }
                 Some(Step::Deflate) => {
                     // Nothing came out: the device broke, and the plan says so.
-                    if let Some(span) = self.deflate() {
-                        deflated = deflated.saturating_add(span.count().get());
-                        pool.give(span);
+                    if let Some(range) = self.deflate() {
+                        deflated = deflated.saturating_add(range.count().get());
+                        pool.give(range);
                     }
                 }
             }
@@ -252,9 +272,9 @@ impl<'m, T: BalloonTransport, M: Machine> Balloon<'m, T, M> {
         let mut freed = 0_u32;
         let allowed = self.with(|driver| driver.may_relieve());
         if allowed == Some(true) {
-            while let Some(span) = self.deflate() {
-                freed = freed.saturating_add(span.count().get());
-                pool.give(span);
+            while let Some(range) = self.deflate() {
+                freed = freed.saturating_add(range.count().get());
+                pool.give(range);
                 if freed >= pages.get()
                     && let Some(found) = self.ask(|| pool.take(Request::pages(pages)))
                 {
@@ -291,7 +311,7 @@ impl<'m, T: BalloonTransport, M: Machine> Balloon<'m, T, M> {
         &self.machine
     }
 
-    fn deflate(&self) -> Option<Span> {
+    fn deflate(&self) -> Option<PageRange> {
         self.with(|driver| driver.deflate(&self.machine)).flatten()
     }
 

@@ -23,7 +23,7 @@
 
 use core::ops::Range;
 
-use spanheap::{PageRange, Span, Window};
+use spanheap::{PageRange, Window};
 
 use crate::device::{Device, Features, PFN_BYTES};
 use crate::fault::{Health, Queue};
@@ -49,7 +49,7 @@ pub(crate) struct Driver<'m, T> {
     pub(crate) relieved: Option<(u32, u64)>,
 }
 
-/// The spans that the host wanted: a stack in memory that the caller gave.
+/// The ranges that the host wanted: a stack in memory that the caller gave.
 #[derive(Debug)]
 pub(crate) struct Held<'m> {
     slots: &'m mut [Holding],
@@ -75,31 +75,31 @@ impl<'m> Held<'m> {
         self.len == self.slots.len()
     }
 
-    /// Returns how many pages the span has that was added last.
+    /// Returns how many pages the range has that was added last.
     pub(crate) fn last_pages(&self) -> u32 {
         let last = self.slots.get(self.len.wrapping_sub(1));
         last.and_then(|holding| holding.0)
-            .map_or(0, |span| span.count().get())
+            .map_or(0, |range| range.count().get())
     }
 
-    /// Adds a span; says no if there is no slot.
-    pub(crate) fn push(&mut self, span: Span) -> bool {
+    /// Adds a range; says no if there is no slot.
+    pub(crate) fn push(&mut self, range: PageRange) -> bool {
         let Some(slot) = self.slots.get_mut(self.len) else {
             return false;
         };
-        *slot = Holding(Some(span));
+        *slot = Holding(Some(range));
         self.len += 1;
-        self.pages += u64::from(span.count().get());
+        self.pages += u64::from(range.count().get());
         true
     }
 
-    /// Takes the span that was added last.
-    pub(crate) fn pop(&mut self) -> Option<Span> {
+    /// Takes the range that was added last.
+    pub(crate) fn pop(&mut self) -> Option<PageRange> {
         let last = self.len.checked_sub(1)?;
-        let span = self.slots.get_mut(last)?.0.take()?;
+        let range = self.slots.get_mut(last)?.0.take()?;
         self.len = last;
-        self.pages -= u64::from(span.count().get());
-        Some(span)
+        self.pages -= u64::from(range.count().get());
+        Some(range)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a kernel may choose, and what memory it gives.
 
-use spanheap::{PageCount, Span};
+use spanheap::{PageCount, PageRange};
 
 use crate::ring::SharedMemory;
 
@@ -73,9 +73,9 @@ impl Default for Options {
     }
 }
 
-/// A place in the balloon's books for one span that the host wanted.
+/// A place in the balloon's books for one range that the host wanted.
 #[derive(Clone, Copy, Debug)]
-pub struct Holding(pub(crate) Option<Span>);
+pub struct Holding(pub(crate) Option<PageRange>);
 
 impl Holding {
     /// An empty place.
@@ -85,7 +85,7 @@ impl Holding {
 /// The memory that a balloon is given for its books. Either may be empty.
 #[derive(Debug)]
 pub struct BalloonMemory<'m> {
-    /// One place for each span in the balloon, of a huge page mostly. Without
+    /// One place for each range in the balloon, of a huge page mostly. Without
     /// places, the host's target is not followed.
     pub holdings: &'m mut [Holding],
     /// One bit for each physical page of the window, for devices that take no

@@ -11,7 +11,7 @@
 //! A target is a hostile number. It is cut to the kernel's own limit, to the
 //! places there are, and to the budget of each call.
 
-use spanheap::{PageCount, Request, Span};
+use spanheap::{PageCount, PageRange, Request};
 
 use crate::device::{Features, PFN_BYTES};
 use crate::driver::Driver;
@@ -135,34 +135,34 @@ impl<T: BalloonTransport> Driver<'_, T> {
         }
     }
 
-    /// Puts a span into the balloon; returns it if it is not held then.
-    pub(crate) fn inflate(&mut self, machine: &impl Machine, span: Span) -> Result<(), Span> {
+    /// Puts pages into the balloon; says whether they are held then.
+    pub(crate) fn inflate(&mut self, machine: &impl Machine, range: PageRange) -> bool {
         let works = self.device.health() == Health::Working;
         if !works || self.held.is_full() {
-            return Err(span);
+            return false;
         }
         // Held also if the device failed: it may have some of the pages. The
         // next step lets them out, as soon as that may be.
-        let _ = self.tell(machine, Queue::Inflate, span);
-        match self.held.push(span) {
-            true => self.publish(),
-            false => return Err(span),
+        let _ = self.tell(machine, Queue::Inflate, range);
+        let held = self.held.push(range);
+        if held {
+            self.publish();
         }
-        Ok(())
+        held
     }
 
-    /// Takes a span out of the balloon, to be given back to the heap.
-    pub(crate) fn deflate(&mut self, machine: &impl Machine) -> Option<Span> {
-        let span = self.held.pop()?;
-        let told = self.tell(machine, Queue::Deflate, span);
+    /// Takes a range out of the balloon, to be given back to the heap.
+    pub(crate) fn deflate(&mut self, machine: &impl Machine) -> Option<PageRange> {
+        let range = self.held.pop()?;
+        let told = self.tell(machine, Queue::Deflate, range);
         if told.is_err() && !self.device.need_not_be_told() {
-            // There is a place: this span's own.
-            self.held.push(span);
+            // There is a place: this range's own.
+            self.held.push(range);
             return None;
         }
-        self.restore(machine, span.range());
+        self.restore(machine, range);
         self.publish();
-        Some(span)
+        Some(range)
     }
 
     /// Returns whether the guest may take pages back against the host's wish.
@@ -181,8 +181,13 @@ impl<T: BalloonTransport> Driver<'_, T> {
         }
     }
 
-    fn tell(&mut self, machine: &impl Machine, queue: Queue, span: Span) -> Result<(), Fault> {
-        let bytes = self.window.bytes_of(span.range());
+    fn tell(
+        &mut self,
+        machine: &impl Machine,
+        queue: Queue,
+        range: PageRange,
+    ) -> Result<(), Fault> {
+        let bytes = self.window.bytes_of(range);
         self.device
             .tell(machine, queue, bytes.start, bytes.end - bytes.start)
     }

@@ -4,9 +4,9 @@
 //! Its physical page is the huge page, so that it gives back nothing smaller,
 //! unless a test asks for other pieces.
 
-use spanheap::{Geometry, LockedHeap, PageCount, Span};
+use spanheap::{Geometry, LockedHeap, PageCount, Request, Span, Window};
 use spanheap_virtio_balloon::{
-    Balloon, BalloonMemory, DirectMap, Features, Holding, Options, Pieces, SHARED_BYTES,
+    Balloon, BalloonMemory, DirectMap, Features, Holding, Options, Pieces, Pool, SHARED_BYTES,
     SomeTransport,
 };
 use spin::{Mutex, Once};
@@ -23,8 +23,15 @@ pub const HUGE_BYTES: u64 = 2 << 20;
 /// Pages of a huge page.
 pub const HUGE: u32 = 512;
 
-/// A heap over a balloon.
-pub type Heap = LockedHeap<'static, Balloon<'static, SomeTransport<'static>, DirectMap>>;
+/// The balloon's books: places for the huge pages of 1 GiB, and more for smaller
+/// pieces.
+const PLACES: usize = 4096;
+
+/// The machine's balloon.
+pub type Device = Balloon<'static, SomeTransport<'static>, DirectMap>;
+
+/// A heap over it.
+pub type Heap = LockedHeap<'static, Device>;
 
 /// Maps all memory, makes a heap of it, and starts the balloon. To be called
 /// once.
@@ -38,38 +45,68 @@ pub fn start(memory: &BootMemory) -> &'static Heap {
 #[must_use]
 pub fn start_with(memory: &BootMemory, pieces: Pieces, share: u32) -> &'static Heap {
     static HEAP: Once<Heap> = Once::new();
-    /// The balloon's books: a place for each huge page of 1 GiB.
-    static PLACES: Mutex<[Holding; 512]> = Mutex::new([Holding::EMPTY; 512]);
 
     let _mapper = direct_map(memory);
+    let window = window(memory, geometry(pieces));
+    let heap = HEAP.call_once(|| heap_of(memory, window, share, without_device(window)));
+    start_under(heap, heap.backing(), window, pieces);
+    heap
+}
+
+/// Returns the pieces that a kernel is told to give back by its command line.
+#[must_use]
+pub fn pieces(memory: &BootMemory) -> Pieces {
+    if memory.command_line().contains("single pages") {
+        Pieces::Any
+    } else {
+        Pieces::WholeHugePages
+    }
+}
+
+/// Returns the page sizes of a heap that gives back such pieces.
+#[must_use]
+pub fn geometry(pieces: Pieces) -> Geometry {
     let physical = match pieces {
         Pieces::WholeHugePages => HUGE_BYTES,
         Pieces::Any => PAGE,
     };
-    let geometry = Geometry::new(PAGE, physical, HUGE_BYTES).expect("a geometry");
-    let window = window(memory, geometry);
+    Geometry::new(PAGE, physical, HUGE_BYTES).expect("a geometry")
+}
+
+/// Makes a balloon that has no device yet. The direct map must be there.
+#[must_use]
+pub const fn without_device(window: Window) -> Device {
     // SAFETY: all memory is mapped there, for good.
     let map = unsafe { DirectMap::new(OFFSET) };
-    let heap = HEAP.call_once(|| heap_of(memory, window, share, Balloon::new(window, map)));
+    Balloon::new(window, map)
+}
+
+/// Starts the balloon with the machine's device, under a heap of that window. To be
+/// called once.
+pub fn start_under(
+    heap: &'static (impl Pool + Sync),
+    balloon: &'static Device,
+    window: Window,
+    pieces: Pieces,
+) {
+    static BOOKS: Mutex<[Holding; PLACES]> = Mutex::new([Holding::EMPTY; PLACES]);
+
     let shared = PageCount::new(SHARED_BYTES.div_ceil(PAGE) as u32);
-    let shared = heap.alloc(shared).expect("memory");
-    let places: &'static mut [Holding; 512] = spin::MutexGuard::leak(PLACES.lock());
+    let shared = heap.take(Request::pages(shared)).expect("memory");
+    let places: &'static mut [Holding; PLACES] = spin::MutexGuard::leak(BOOKS.lock());
     let books = BalloonMemory {
         holdings: places,
         inflated: &mut [],
     };
     let transport = device::find().expect("a balloon");
-    let shared = window.address_of(shared.range().start());
+    let shared = window.address_of(shared.start());
     // SAFETY: the pages were allocated for this and are never freed, and the
     // machine has no IOMMU.
-    let features = unsafe {
-        heap.backing()
-            .start(transport, shared, books, Options::DEFAULT.pieces(pieces))
-    };
+    let features =
+        unsafe { balloon.start(transport, shared, books, Options::DEFAULT.pieces(pieces)) };
     let features = features.expect("a balloon that starts");
     assert!(features.contains(Features::PAGE_REPORTING), "{features:?}");
-    heap.backing().attach(heap);
-    heap
+    balloon.attach(heap);
 }
 
 /// Writes something to every page of a span, which `seed` makes different.

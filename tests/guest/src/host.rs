@@ -12,6 +12,11 @@ const SUCCESS: u32 = 33;
 /// And if it has not.
 const FAILURE: u32 = 255;
 
+/// What QEMU's share of the host's memory may change by for what is not the guest's
+/// memory: the little that QEMU allocates meanwhile, and its 18 MiB of program and
+/// libraries, of which another QEMU takes a share, and leaves it again.
+pub const SLACK: i64 = 24 << 20;
+
 /// The host's memory behind this machine.
 #[derive(Clone, Copy, Debug)]
 pub struct HostMemory {
@@ -86,6 +91,37 @@ pub fn want(bytes: u64) {
 #[must_use]
 pub fn size() -> u64 {
     println!("@size");
+    number()
+}
+
+/// Has the host want another size every now and then, at random, but never less
+/// than so many bytes. Returns for how many milliseconds that is to go on.
+#[must_use]
+pub fn wander(least: u64) -> u64 {
+    println!("@wander {least}");
+    number()
+}
+
+/// Asks how many milliseconds ago that began.
+#[must_use]
+pub fn wandered() -> u64 {
+    println!("@wandered");
+    number()
+}
+
+/// Ends that: the host wants the machine to be as large as it is. Returns how many
+/// sizes it has wanted.
+#[must_use]
+pub fn settle() -> u64 {
+    println!("@settle");
+    number()
+}
+
+/// Asks how many bytes of the machine's memory the host has pages behind. Nothing
+/// else that QEMU has is counted.
+#[must_use]
+pub fn backed() -> u64 {
+    println!("@backed");
     number()
 }
 

@@ -23,12 +23,12 @@ mod live;
 use core::slice;
 
 use spanheap::{PageCount, Policy, ReleaseEnd, Scavenger, Stats};
-use spanheap_guest::balloon::{Heap, PAGE, start_with};
-use spanheap_guest::host::{self, HostMemory, Sample};
+use spanheap_guest::balloon::{self, Heap, PAGE, start_with};
+use spanheap_guest::host::{self, HostMemory, SLACK, Sample};
 use spanheap_guest::memory::BootMemory;
 use spanheap_guest::{case, kernel, pointer, println};
 use spanheap_guest_tape::{Event, Tape};
-use spanheap_virtio_balloon::{Health, Pieces};
+use spanheap_virtio_balloon::Health;
 
 use live::Live;
 
@@ -36,12 +36,7 @@ kernel!(run);
 
 fn run(memory: &BootMemory) {
     // A slot for each page: nearly every block of such a trace is one.
-    let pieces = if memory.command_line().contains("single pages") {
-        Pieces::Any
-    } else {
-        Pieces::WholeHugePages
-    };
-    let heap = start_with(memory, pieces, 1);
+    let heap = start_with(memory, balloon::pieces(memory), 1);
     let module = memory.module().expect("a tape, as a module");
     let length = (module.end - module.start) as usize;
     // SAFETY: the module is in the direct map, and is not the heap's nor
@@ -149,11 +144,6 @@ fn scavenge(heap: &Heap, tape: &Tape<'_>) {
 }
 
 const NS_PER_MS: u64 = 1_000_000;
-
-/// What is allowed for what is not the guest's memory: the little that QEMU
-/// allocates meanwhile, and its 18 MiB of program and libraries, of which another
-/// QEMU takes a share, and leaves it again.
-const SLACK: i64 = 24 << 20;
 
 /// What the heap counts on one side, what the host counts on the other; each less
 /// what it was before the first event.

@@ -10,7 +10,7 @@
 use core::ops::Range;
 use core::ptr::NonNull;
 
-use spanheap::{Backing, Corruption, LockedHeap, PageCount, PageRange};
+use spanheap::{Backing, Corruption, LockedHeap, PageCount, PageRange, SharedHeap};
 use spanheap_virtio_balloon::{
     Balloon, BalloonMemory, BalloonTransport, DirectMap, Machine, Options, PciTransport, Pieces,
     Pool,
@@ -20,6 +20,7 @@ use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Trans
 use virtio_drivers::{Error, PhysAddr};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use crate::shared::Cpus;
 use crate::{any, stop};
 
 type Over<T> = Balloon<'static, T, Kernel>;
@@ -39,6 +40,7 @@ pub struct Given {
 /// Every verb of a balloon.
 pub fn verbs<T: BalloonTransport + Send + 'static>(
     heap: &'static LockedHeap<'static, Over<T>>,
+    shared_heap: &'static SharedHeap<'static, Over<T>, Cpus>,
     transport: fn() -> T,
     memory: fn() -> BalloonMemory<'static>,
     given: &Given,
@@ -51,11 +53,14 @@ pub fn verbs<T: BalloonTransport + Send + 'static>(
     let _ = any(unsafe { Balloon::start(balloon(), transport, shared, memory, options) });
     Balloon::attach(balloon(), any(given.pool));
     Balloon::attach(balloon(), any(heap));
+    Balloon::attach(balloon(), any(shared_heap));
     let pages = || any(given.pages);
     let _ = any(Balloon::poll(balloon(), any(given.pool), pages()));
     let _ = any(Balloon::poll(balloon(), any(heap), pages()));
+    let _ = any(Balloon::poll(balloon(), any(shared_heap), pages()));
     any(Balloon::relieve(balloon(), any(given.pool), pages()));
     any(Balloon::relieve(balloon(), any(heap), pages()));
+    any(Balloon::relieve(balloon(), any(shared_heap), pages()));
     any(Balloon::stats(balloon()));
     any(Balloon::machine(balloon()));
 
@@ -66,6 +71,8 @@ pub fn verbs<T: BalloonTransport + Send + 'static>(
     any(Backing::grow(balloon(), pages()));
     let _ = any(LockedHeap::alloc(any(heap), pages()));
     let _ = any(LockedHeap::release_all(any(heap)));
+    let _ = any(SharedHeap::alloc(any(shared_heap), pages()));
+    let _ = any(SharedHeap::release_all(any(shared_heap)));
     #[cfg(feature = "planted-balloon")]
     any(Balloon::relieve(balloon(), any(heap), pages())
         .get()

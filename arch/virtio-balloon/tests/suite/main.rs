@@ -11,6 +11,7 @@ mod pattern;
 mod pci;
 mod random;
 mod registers;
+mod shared;
 mod start;
 mod target;
 mod threads;

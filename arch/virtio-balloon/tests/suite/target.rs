@@ -4,7 +4,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use spanheap::{AllocError, PageCount, Request, Span};
+use spanheap::{AllocError, PageCount, PageRange, Request};
 use spanheap_virtio_balloon::{Options, Pieces, PollEnd, Pool};
 
 use crate::common::{Books, Heap, Owners, PER_HUGE, Ram, drain};
@@ -209,18 +209,18 @@ struct Crowd<T, G> {
 }
 
 impl<T: FnOnce(), G: FnOnce()> Pool for Crowd<T, G> {
-    fn take(&self, request: Request) -> Option<Span> {
+    fn take(&self, request: Request) -> Option<PageRange> {
         if let Some(taking) = self.taking.lock().unwrap().take() {
             taking();
         }
         self.heap.take(request)
     }
 
-    fn give(&self, span: Span) {
+    fn give(&self, range: PageRange) {
         if let Some(giving) = self.giving.lock().unwrap().take() {
             giving();
         }
-        self.heap.give(span);
+        self.heap.give(range);
     }
 
     fn stats(&self) -> spanheap::Stats {

@@ -17,6 +17,7 @@ use crate::discard::discard;
 use crate::machines::{End, Machine};
 use crate::qmp::Qmp;
 use crate::recording::Counters;
+use crate::wander::{self, Wander};
 
 /// What the guest ends QEMU with when all has held.
 const SUCCESS: i32 = 33;
@@ -135,8 +136,10 @@ fn converse(
     let mut host = Host {
         input,
         pid: qemu.0.id(),
+        bytes: u64::from(machine.mebibytes) << 20,
         qmp: None,
         socket,
+        wander: None,
     };
     let (send, lines) = mpsc::channel();
     thread::spawn(move || {
@@ -151,13 +154,15 @@ fn converse(
     let mut firmware = Some(Vec::new());
     let hangs = loop {
         let left = machine.limit.saturating_sub(start.elapsed());
-        match lines.recv_timeout(left) {
+        let pause = host.pause();
+        match lines.recv_timeout(left.min(pause)) {
             Ok(line) => match (line.strip_prefix('@'), &mut firmware) {
                 (Some("begin"), _) => firmware = None,
                 (Some(question), _) => host.answer(question, watch)?,
                 (None, Some(before)) => before.push(line),
                 (None, None) => watch.line(&line),
             },
+            Err(RecvTimeoutError::Timeout) if pause < left => host.change_its_mind(),
             Err(RecvTimeoutError::Timeout) => break true,
             Err(RecvTimeoutError::Disconnected) => break false,
         }
@@ -190,8 +195,11 @@ fn converse(
 struct Host<'a> {
     input: ChildStdin,
     pid: u32,
+    /// The machine's memory.
+    bytes: u64,
     qmp: Option<Qmp>,
     socket: &'a Path,
+    wander: Option<Wander>,
 }
 
 impl Host<'_> {
@@ -216,10 +224,25 @@ impl Host<'_> {
             }
             ("want", bytes) => {
                 let bytes = bytes.parse().map_err(|_| unknown())?;
-                self.qmp()?.want(bytes)?;
+                self.want(bytes)?;
                 "0\n".into()
             }
             ("size", _) => format!("{}\n", self.qmp()?.size()?),
+            ("backed", _) => format!("{}\n", self.backed()?),
+            ("wander", least) => {
+                let least = least.parse().map_err(|_| unknown())?;
+                self.wander = Some(Wander::new(least..self.bytes));
+                format!("{}\n", wander::seconds()? * 1000)
+            }
+            ("wandered", _) => {
+                let passed = self.wander.as_ref().ok_or_else(unknown)?.passed();
+                format!("{}\n", passed.as_millis())
+            }
+            ("settle", _) => {
+                let wander = self.wander.take().ok_or_else(unknown)?;
+                self.want(self.bytes)?;
+                format!("{}\n", wander.wanted)
+            }
             _ => return Err(unknown()),
         };
         self.input.write_all(answer.as_bytes())?;
@@ -231,6 +254,36 @@ impl Host<'_> {
             self.qmp = Some(Qmp::connect(self.socket)?);
         }
         self.qmp.as_mut().ok_or(Failure::Question("qmp".into()))
+    }
+
+    fn want(&mut self, bytes: u64) -> Result<(), Failure> {
+        Ok(self.qmp()?.want(bytes)?)
+    }
+
+    /// How long it is until this changes its mind: without end, if it does not.
+    fn pause(&self) -> Duration {
+        self.wander.as_ref().map_or(Duration::MAX, Wander::pause)
+    }
+
+    /// Wants another size. A QEMU that has ended is told nothing: its line is about
+    /// to say so, and the guest's last words are still in it.
+    fn change_its_mind(&mut self) {
+        if let Some(mut wander) = self.wander.take() {
+            let told = self.want(wander.next());
+            wander.wanted += u64::from(told.is_ok());
+            self.wander = Some(wander);
+        }
+    }
+
+    /// How many bytes of the guest's memory there are pages behind: of the one
+    /// mapping that is as long.
+    fn backed(&self) -> Result<u64, Failure> {
+        let maps = std::fs::read_to_string(format!("/proc/{}/smaps", self.pid))?;
+        let missing = || Failure::Question("no mapping is the guest's memory".into());
+        let is_its = |line: &&str| mapped(line) == Some(self.bytes);
+        let from = maps.lines().find(is_its).ok_or_else(missing)?;
+        let (_, its) = maps.split_once(from).ok_or_else(missing)?;
+        field(its, "Rss:")
     }
 
     /// QEMU's share of the host's memory, and what of it is in huge pages.
@@ -257,6 +310,13 @@ fn available() -> Result<u64, Failure> {
         .sum();
     let counted = field(&std::fs::read_to_string("/proc/meminfo")?, "MemAvailable:")?;
     Ok(counted + in_lists * rustix::param::page_size() as u64)
+}
+
+/// How many bytes a line of `smaps` says are mapped, if it begins a mapping.
+fn mapped(line: &str) -> Option<u64> {
+    let (start, end) = line.split_whitespace().next()?.split_once('-')?;
+    let [start, end] = [start, end].map(|digits| u64::from_str_radix(digits, 16).ok());
+    end?.checked_sub(start?)
 }
 
 /// Two decimal numbers with a space between.

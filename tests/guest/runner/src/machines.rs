@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::architecture::Architecture;
+use crate::wander;
 
 /// A machine for QEMU.
 #[derive(Clone, Debug)]
@@ -65,6 +66,7 @@ impl fmt::Display for Machine {
         write!(f, "{architecture} {kind} with {mebibytes} MiB")?;
         let told = |options: &[&str]| self.options.starts_with(options);
         f.write_str(match () {
+            () if told(FOUR_CPUS_OVER_PCI) => ", four CPUs, balloon over PCI",
             () if told(OVER_PCI) => ", balloon over PCI",
             () if told(OVER_MMIO) => ", balloon over MMIO",
             () if told(OVER_LEGACY_MMIO) => ", balloon over legacy MMIO",
@@ -103,6 +105,7 @@ const OVER_LEGACY_MMIO: &[&str] = &[
 ];
 
 const FOUR_CPUS: &[&str] = &["-smp", "4"];
+const FOUR_CPUS_OVER_PCI: &[&str] = &[OVER_PCI[0], OVER_PCI[1], FOUR_CPUS[0], FOUR_CPUS[1]];
 
 /// What the kernel that replays a trace is told. Single pages are tried where the
 /// host has no huge pages either: only there is what is given back free at once.
@@ -177,6 +180,12 @@ pub(crate) fn for_kernel(name: &str, architecture: Architecture) -> Vec<Machine>
                 told(SCAVENGE_CHURN, machine(PC, 1024, OVER_PCI, 180)),
                 single(pc),
             ]
+        }
+        // Besides the time that it takes, some to begin and to end. No power of two of
+        // memory, so that QEMU has no other mapping that is as long.
+        "soak" => {
+            let seconds = wander::seconds().unwrap_or_default();
+            vec![single(machine(PC, 240, FOUR_CPUS_OVER_PCI, seconds + 60))]
         }
         // 1 GiB in pieces, and something beside it.
         "reporting" => vec![machine(PC, 1536, OVER_PCI, 90)],

@@ -9,6 +9,7 @@
 //! A kernel that replays a trace is handed a tape of it, and what it says of
 //! itself meanwhile is drawn. It is also what the demonstration boots.
 //!
+//! `SPANHEAP_SOAK_SECONDS` is for how long the soak goes on, 20 if it is not set.
 //! `SPANHEAP_ACCEL` is QEMU's accelerator for x86-64, `tcg` if it is not set;
 //! what other architectures do is always interpreted.
 
@@ -21,6 +22,7 @@ mod qmp;
 mod recording;
 mod replayed;
 mod tape;
+mod wander;
 
 use std::fs;
 use std::path::{Path, PathBuf};
