@@ -8,6 +8,8 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release --lib shared::models`
 
+mod released;
+
 use std::boxed::Box;
 use std::vec::Vec;
 
@@ -24,11 +26,9 @@ use super::word::{BLOCK, BLOCKS, CHUNK};
 /// Two CPUs, two groups: the places 0 and 2 are of the first group.
 const CPUS: usize = 2;
 
-/// A front tier of one chunk, what two of its pages hold, and which pages of its first
-/// block a backing was asked to release.
+/// A front tier of one chunk, and what two of its pages hold.
 struct Model {
     front: Front<'static>,
-    backing: AtomicU64,
     content: [UnsafeCell<u32>; 2],
 }
 
@@ -50,7 +50,6 @@ impl Model {
         front.states[0].store(state.0, Ordering::SeqCst);
         Arc::new(Self {
             front,
-            backing: AtomicU64::new(0),
             content: [UnsafeCell::new(0), UnsafeCell::new(0)],
         })
     }
@@ -84,17 +83,6 @@ impl Model {
     fn return_it(&self) {
         if self.front.take_whole(0) {
             self.front.close(0);
-        }
-    }
-
-    /// Releases some pages of the first block, `most` at the most.
-    fn release(&self, most: u32) {
-        if let Some(range) = self.front.claim_resident(0, 1, most) {
-            let pages = range.pages().fold(0, |all, page| all | 1 << page.number());
-            let before = self.backing.fetch_or(pages, Ordering::Relaxed);
-            assert_eq!(before & pages, 0, "a page is released twice");
-            self.front.note_released(range);
-            self.front.give_run_back(range);
         }
     }
 
@@ -392,46 +380,6 @@ fn a_chunk_with_a_claimed_page_does_not_go_back() {
         assert!(returned != page.is_some());
         let left = model.free_pages().len() as u32;
         assert_eq!(left, if returned { 0 } else { CHUNK - 1 });
-    });
-}
-
-#[test]
-fn a_page_is_released_once_by_two_who_look_for_such_at_once() {
-    explore(|| {
-        let model = Model::new([0b11, 0], quiet());
-        let other = {
-            let model = Arc::clone(&model);
-            thread::spawn(move || model.release(2))
-        };
-        model.release(2);
-        other.join().expect("it did not fail");
-        assert_eq!(model.free_pages(), [0, 1]);
-        let marks = model.front.words(Bits::Released, 0)[0].load(Ordering::SeqCst);
-        assert_eq!(marks, model.backing.load(Ordering::SeqCst));
-    });
-}
-
-#[test]
-fn a_chunk_of_which_pages_are_released_meanwhile_does_not_go_back_as_resident() {
-    explore(|| {
-        let model = Model::new([u64::MAX; BLOCKS], quiet());
-        let other = {
-            let model = Arc::clone(&model);
-            thread::spawn(move || model.release(1))
-        };
-        let taken = model.front.take_resident(0);
-        if taken {
-            model.front.close(0);
-        }
-        other.join().expect("it did not fail");
-        if taken {
-            assert_eq!(model.backing.load(Ordering::SeqCst), 0);
-            assert_eq!(model.free_pages(), []);
-        } else {
-            assert_eq!(model.free_pages().len(), CHUNK as usize);
-            let listed = [model.front.full, model.front.mixed].map(|list| list.first());
-            assert!(listed.contains(&Some(0)), "it would never go back");
-        }
     });
 }
 

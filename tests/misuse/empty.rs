@@ -50,7 +50,8 @@ fn a_limit_that_was_set_before_the_heap_was_set_up_stays() {
     let fake = FakeBacking::new(window);
     let heap = LockedHeap::empty(fake.clone());
     heap.set_limit(5 * PAGE);
-    heap.init(window, SETUP.books(&window)).expect("memory for its books");
+    heap.init(window, SETUP.books(&window))
+        .expect("memory for its books");
     fake.add(range(0, 8), Residency::Released);
     // SAFETY: as above.
     unsafe { heap.add_region(range(0, 8), Residency::Released) }.expect("a region");
