@@ -149,3 +149,6 @@ impl Front<'_> {
 }
 
 const _: () = assert!(BLOCK * BLOCKS as u32 == CHUNK);
+
+#[cfg(all(test, not(loom)))]
+mod tests;

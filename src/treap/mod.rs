@@ -85,6 +85,14 @@ impl Treap {
         }
         while let Some(id) = at {
             let slot = pool.at(id);
+            // Where it climbs from here.
+            let is_returned = match slot.parent {
+                None => self.root == at,
+                Some(parent) => pool.at(parent).child.contains(&at),
+            };
+            if !is_returned {
+                return at;
+            }
             for side in [Side::Low, Side::High] {
                 let below = match slot.child(side) {
                     None => Summary::EMPTY,

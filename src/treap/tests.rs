@@ -8,6 +8,7 @@ use super::{Query, Treap};
 use crate::backing::Corruption;
 use crate::span::{Kinds, Pool, Slot, SlotId};
 
+mod faults;
 mod shapes;
 
 fn corrupted(what: Corruption) -> ! {
