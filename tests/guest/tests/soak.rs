@@ -92,7 +92,13 @@ fn soak(heap: &'static Heap, memory: &BootMemory, pieces: Pieces) {
     assert_eq!(done.runs, 0, "what handlers call never waits");
 
     let after = Stock::take(heap);
-    println!("    {before:?}, then {after:?}");
+    println!(
+        "    the host has pages behind {} KiB, and had behind {}; QEMU's share is {} MiB, and was {}",
+        after.backed >> 10,
+        before.backed >> 10,
+        after.pss >> 20,
+        before.pss >> 20
+    );
     assert_eq!(after.books(), before.books(), "the heap is as it was");
     assert_eq!(after.size, before.size, "the machine is as large as it was");
     // What is not the heap's was touched, all but the image's own memory.
@@ -228,7 +234,6 @@ impl Keeper {
 }
 
 /// What there is when all that is idle is the host's.
-#[derive(Debug)]
 struct Stock {
     sys: PageCount,
     in_use: PageCount,
