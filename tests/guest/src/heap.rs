@@ -98,6 +98,9 @@ pub fn shared_heap_of<B: Backing, C: Cpu>(
     // The words first, so that they are aligned.
     let bytes = size_of::<AtomicU64>() * words + size.bytes;
     let books = window.geometry().pages_for(bytes as u64).expect("a size");
+    // What is left of the region is whole physical pages as well.
+    let unit = window.geometry().physical_pages().get();
+    let books = PageCount::new(books.get().next_multiple_of(unit));
     let has_room = |region: &PageRange| region.count() > books;
     let region = map
         .ranges(&window)
