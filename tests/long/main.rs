@@ -43,11 +43,11 @@ const SHARES: [(&str, u64); 3] = [("PageHeap", 2), ("LockedHeap", 2), ("SharedHe
 /// was printed last says on which.
 fn half_and_half(heap: &str, lap: Lap) -> Outcome {
     let mut all = Outcome::default();
-    for (number, setup) in SETUPS.iter().enumerate() {
-        println!("{heap}, {setup:?}");
+    for (number, setup) in SETUPS.into_iter().enumerate() {
         // To the shared heap's books a chunk is one span.
-        let part = if heap == "SharedHeap" { 6 } else { 1 };
-        let mut books = Books::new(setup, part);
+        let setup = setup.slots_over(if heap == "SharedHeap" { 6 } else { 1 });
+        println!("{heap}, {setup:?}");
+        let mut books = Books::new(&setup);
         let window = books.window;
         let ground = Ground::new(setup.physical, setup.zeroes);
         let lap = Lap {

@@ -44,6 +44,16 @@ pub(crate) struct Setup {
     grain: u32,
 }
 
+impl Setup {
+    /// The same with a part of the slots, where fewer spans are made.
+    pub(crate) const fn slots_over(self, part: u32) -> Self {
+        Self {
+            slots: self.slots / part,
+            ..self
+        }
+    }
+}
+
 /// Pages that are physical ones, with a slot for each; and larger physical pages,
 /// with slots that run out.
 pub(crate) const SETUPS: [Setup; 2] = [
@@ -71,12 +81,11 @@ pub(crate) struct Books {
 }
 
 impl Books {
-    /// With slots for a part of what `setup` says, where fewer spans are made.
-    pub(crate) fn new(setup: &Setup, part: u32) -> Self {
+    pub(crate) fn new(setup: &Setup) -> Self {
         let physical = u64::from(setup.physical) * PAGE;
         let geometry = Geometry::new(PAGE, physical, 2 << 20).expect("sizes");
         let window = Window::new(geometry, 1 << 30, PageCount::new(WINDOW)).expect("a window");
-        let size = metadata_size(&window, setup.slots / part, setup.grain).expect("a size");
+        let size = metadata_size(&window, setup.slots, setup.grain).expect("a size");
         let words = front_words(&window, CPUS).expect("a size");
         Self {
             window,

@@ -190,11 +190,15 @@ impl Checks {
     #[must_use]
     pub fn figures(&self) -> String {
         let bound = |way| {
+            let of = match way {
+                Way::Page | Way::Run => "of ",
+                Way::Handle | Way::Address | Way::Locked => "",
+            };
             let (checks, good) = self.bound(way).unwrap_or_default();
             if checks < good {
-                format!("{checks} of {good} {way}")
+                format!("{checks} of {good} {of}{way}")
             } else {
-                format!("{good} with all of them {way}")
+                format!("{good} in all {of}{way}")
             }
         };
         let bounds = WAYS.map(bound).join(", ");
