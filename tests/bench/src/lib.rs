@@ -7,7 +7,8 @@
 //! them, and makes medians and ratios within a round; [`targets`] says what
 //! should come of them; [`table`] and [`picture`] show it. [`count`] has
 //! instructions counted instead of time, by callgrind, [`held`] says where a lock is
-//! held, and [`worst`] leads the heaps to where they are slowest.
+//! held, [`worst`] leads the heaps to where they are slowest, and [`misuse`] frees what is
+//! not to be freed.
 //!
 //! No memory is behind the pages: what is measured is the choice of pages and
 //! the books about them.
@@ -21,6 +22,7 @@ pub mod figure;
 pub mod held;
 pub mod memory;
 pub mod meter;
+pub mod misuse;
 pub mod options;
 pub mod picture;
 pub mod results;

@@ -12,6 +12,7 @@ use spanheap_bench::contest::run;
 use spanheap_bench::count::{self, child};
 use spanheap_bench::figure::Figure;
 use spanheap_bench::memory;
+use spanheap_bench::misuse;
 use spanheap_bench::options::Options;
 use spanheap_bench::picture::draw;
 use spanheap_bench::table::Table;
@@ -30,6 +31,10 @@ fn main() -> ExitCode {
         child(task, who, options.counted_pages).and_then(|counts| tell_parent(&counts))
     } else if let (Some(scene), Some(heap)) = (options.worst_scene, options.worst_heap) {
         scene_for_parent(scene, heap, &options)
+    } else if let Some(way) = options.checks_way {
+        frees_for_parent(way, &options)
+    } else if options.checks {
+        checks(&options)
     } else if let Some(wanted) = &options.worst {
         worst_cases(wanted, &options)
     } else if options.instructions {
@@ -113,6 +118,32 @@ fn worst_cases(wanted: &str, options: &Options) -> Result<ExitCode, String> {
     } else {
         print(&worst.to_string())?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Counts what the checks of a free cost.
+fn checks(options: &Options) -> Result<ExitCode, String> {
+    let program = env::current_exe().map_err(|why| why.to_string())?;
+    let checks = misuse::run(&program, options.counted_pages, |way| {
+        progress(&format!("counting {way}"));
+    })?;
+    if options.json {
+        print_json(&checks)?;
+    } else {
+        print(&checks.to_string())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Frees one way, and says what: a line for each call.
+fn frees_for_parent(way: usize, options: &Options) -> Result<ExitCode, String> {
+    let kinds = misuse::child(way, options.counted_pages)?;
+    print(
+        &kinds
+            .iter()
+            .map(|kind| format!("{kind}\n"))
+            .collect::<String>(),
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -99,6 +99,15 @@ pub struct Options {
           conflicts_with_all = ["instructions", "works", "contenders", "rounds", "ranges", "svg", "full"])]
     pub worst: Option<String>,
 
+    /// Count what the checks of a free cost instead, by valgrind, in a range of 1 GiB:
+    /// a good one, and each that is refused.
+    #[arg(long, conflicts_with_all = ["instructions", "worst", "works", "contenders", "rounds", "ranges", "svg", "full"])]
+    pub checks: bool,
+
+    /// Free one way, for whoever counts from outside.
+    #[arg(long, hide = true)]
+    pub checks_way: Option<usize>,
+
     /// Play one scene of these, for whoever counts from outside.
     #[arg(long, hide = true, requires = "worst_heap")]
     pub worst_scene: Option<usize>,

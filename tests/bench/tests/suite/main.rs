@@ -4,6 +4,7 @@
 mod check;
 mod common;
 mod count;
+mod misuse;
 mod program;
 mod rounds;
 mod shown;

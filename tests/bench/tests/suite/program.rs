@@ -49,13 +49,15 @@ fn what_does_not_exist_is_refused_with_code_2() {
 
 #[test]
 fn without_valgrind_a_line_says_so() {
-    let out = Command::new(env!("CARGO_BIN_EXE_bench"))
-        .arg("--instructions")
-        .env("PATH", "/no/such/directory")
-        .output()
-        .expect("the program runs");
-    assert_eq!(out.status.code(), Some(2));
-    let told = String::from_utf8_lossy(&out.stderr);
-    assert_eq!(told.lines().count(), 1, "{told}");
-    assert!(told.contains("valgrind is not installed"), "{told}");
+    for counts in ["--instructions", "--worst", "--checks"] {
+        let out = Command::new(env!("CARGO_BIN_EXE_bench"))
+            .arg(counts)
+            .env("PATH", "/no/such/directory")
+            .output()
+            .expect("the program runs");
+        assert_eq!(out.status.code(), Some(2));
+        let told = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.contains("valgrind is not installed"), "{told}");
+    }
 }
