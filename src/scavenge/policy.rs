@@ -152,3 +152,26 @@ impl Default for Policy {
         Self::BALANCED
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_are_in_order_of_how_long_memory_stays() {
+        let presets = [Policy::EAGER, Policy::BALANCED, Policy::KEEP];
+        for [sooner, later] in [[presets[0], presets[1]], [presets[1], presets[2]]] {
+            assert!(sooner.break_even_ns() < later.break_even_ns());
+            assert!(sooner.share > later.share, "it may cost more");
+            assert!(sooner.headroom < later.headroom);
+            assert!(sooner.deadline_ns < later.deadline_ns);
+        }
+        assert!(Policy::EAGER.young_ns < Policy::BALANCED.young_ns);
+    }
+
+    #[test]
+    fn under_the_eager_preset_memory_goes_after_a_sixth_of_a_second() {
+        let held = Policy::EAGER.break_even_ns() / 1000 * u64::from(Policy::EAGER.unknown);
+        assert!((160_000_000..180_000_000).contains(&held), "{held} ns");
+    }
+}
