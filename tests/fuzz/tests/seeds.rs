@@ -28,10 +28,7 @@ fn no_target_fails_with_its_seeds() {
         assert!(count > 0, "no seeds for {target}");
         seeds += count;
     }
-    println!(
-        "figures: fuzz: {seeds} seeds of {} targets",
-        TARGETS.len()
-    );
+    println!("figures: fuzz: {seeds} seeds of {} targets", TARGETS.len());
 }
 
 /// Marsaglia's xorshift.
