@@ -28,3 +28,14 @@ impl Cpu for OneCpu {
         0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_only_cpu_is_the_first() {
+        assert_eq!(OneCpu.index(), 0);
+        assert_eq!(OneCpu.without_interrupts(|| 7), 7);
+    }
+}

@@ -323,6 +323,20 @@ mod tests {
         (front, place)
     }
 
+    #[test]
+    fn each_cpu_has_places_of_its_own_and_those_beyond_the_last_share_them() {
+        let words = front_words(CHUNK, 4).expect("a size");
+        let memory: Vec<_> = (0..words).map(|_| AtomicU64::new(0)).collect();
+        let front = Front::new(&memory, CHUNK, 4).expect("enough words");
+        let mut ids: Vec<_> = front.places().map(|place| place.id).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!((all, ids.len()), (8, 8));
+        let id = |cpu, group| front.place(cpu, group).expect("a place").id;
+        assert_eq!([id(4, 0), id(7, 1)], [id(0, 0), id(3, 1)]);
+    }
+
     /// What a free does, one step after the other, with a chunk's return between.
     #[test]
     fn a_free_that_the_return_of_its_chunk_overtakes_stands() {
