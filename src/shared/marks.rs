@@ -137,9 +137,34 @@ const fn whole_units(word: u64, unit: u32) -> u64 {
     spread
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
+    use std::vec::Vec;
+
+    use super::super::atomic::AtomicU64;
+    use super::super::front::front_words;
     use super::*;
+
+    #[test]
+    fn a_chunk_whose_last_page_is_freed_while_others_are_released_is_listed_after() {
+        let words = front_words(2 * CHUNK, 1).expect("a size");
+        let memory: Vec<_> = (0..words).map(|_| AtomicU64::new(0)).collect();
+        let front = Front::new(&memory, 2 * CHUNK, 1).expect("enough words");
+        let place = front.place(0, 0).expect("a CPU");
+        front.open(1, place);
+        assert!(front.own(1, place));
+        let page = front.pop(place).expect("a page");
+        front.drain(place);
+        let last = 2 * BLOCKS as u32 - 1;
+        let released = front.claim_resident(last, 1, 4).expect("all are free");
+        assert_eq!(front.free_page(page), Some(Ok(())));
+        assert_eq!(front.full.first(), None, "four of its pages are claimed");
+        front.note_released(released);
+        front.give_run_back(released);
+        assert_eq!(front.full.first(), Some(1));
+        assert!(!front.take_resident(1), "it is released in part");
+        assert_eq!(front.mixed.first(), Some(1));
+    }
 
     #[test]
     fn whole_units_are_aligned_and_all_set() {
