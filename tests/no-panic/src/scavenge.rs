@@ -43,7 +43,7 @@ fn verbs(scavenger: &mut Scavenger, heap: &mut impl Reclaim, given: &Given) {
     let _ = any(scavenger.reclaim(heap, now(), bytes()));
     let _ = any(scavenger.set_limit(heap, now(), bytes()));
     #[cfg(feature = "planted-scavenger")]
-    any(heap.stats().geometry.huge_pages().unwrap());
+    any(heap.treap_stats().geometry.huge_pages().unwrap());
 }
 
 /// Every verb, for a heap of one owner.
