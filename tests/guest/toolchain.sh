@@ -99,6 +99,8 @@ toolchain() {
             missing "a linker for any architecture is missing (Debian: lld)" || return
         target+=(--config "target.$(triple_of "$1").rustflags=['-C', 'linker=$linker', '-C', 'linker-flavor=ld.lld']")
     fi
-    # Some kernels are x86-64's own, or would show nothing more elsewhere.
-    [ "$1" = x86_64 ] || target+=(--no-default-features)
+    # Some kernels are x86-64's own, or would show nothing more elsewhere. The others'
+    # are built in a directory of their own: of two builds in one, one waits.
+    [ "$1" = x86_64 ] ||
+        target+=(--no-default-features --target-dir "${CARGO_TARGET_DIR:-target}/others")
 }
