@@ -1,7 +1,7 @@
 //! One heap, from its first call to its last, and the quiet points between.
 //!
 //! At a quiet point nobody else calls: the books are checked, and the heap's counters
-//! must be the workers' account and the ground's. In the end all is freed and released,
+//! must be the workers' account and the backing's. In the end all is freed and released,
 //! the counters are those of the start, and each region is one piece again.
 
 use std::sync::Mutex;
@@ -9,7 +9,7 @@ use std::thread;
 
 use spanheap::{Budget, Stats, Window};
 
-use crate::ground::Ground;
+use crate::backing::CheckedBacking;
 use crate::keeper::Keeper;
 use crate::random::Random;
 use crate::setup::{REGIONS, pages};
@@ -50,7 +50,7 @@ impl Lap {
         self,
         mut heaps: Vec<V>,
         window: Window,
-        ground: &Ground,
+        backing: &CheckedBacking,
     ) -> Outcome {
         let first = &mut heaps[0];
         REGIONS.into_iter().for_each(|region| first.add(region));
@@ -59,7 +59,7 @@ impl Lap {
         assert_eq!(start.released, start.sys);
 
         let scene = Scene {
-            ground,
+            backing,
             window,
             keeper: Mutex::new(Keeper::new(Random::new(self.seed, 0))),
             belts: heaps.iter().map(|_| Mutex::default()).collect(),
@@ -70,7 +70,7 @@ impl Lap {
             .collect();
         let mut outcome = Outcome::default();
         let rounds = (self.operations / self.between).max(1);
-        ground.set_refuses(true);
+        backing.set_refuses(true);
         for round in 0..rounds {
             let steps = share(self.operations, rounds, round);
             let crowd = workers.len().min(2 + (round % 3) as usize);
@@ -82,17 +82,17 @@ impl Lap {
                     scope.spawn(move || worker.work(steps, crowd));
                 }
             });
-            audit(&mut workers, ground);
+            audit(&mut workers, backing);
             outcome.checks += 1;
         }
 
-        ground.set_refuses(false);
+        backing.set_refuses(false);
         workers.iter_mut().for_each(Worker::drain);
         let heap = &mut workers[0].heap;
         heap.set_limit(u64::MAX);
         heap.gather();
         let _ = heap.release(Budget::ALL);
-        audit(&mut workers, ground);
+        audit(&mut workers, backing);
         outcome.checks += 1;
         let heap = &mut workers[0].heap;
         assert_eq!(still(heap.exact()), still(start), "as it was");
@@ -118,19 +118,19 @@ const fn share(all: u64, parts: u64, index: u64) -> u64 {
 }
 
 /// Compares all accounts, while nobody calls.
-fn audit<V: Verbs>(workers: &mut [Worker<'_, V>], ground: &Ground) {
+fn audit<V: Verbs>(workers: &mut [Worker<'_, V>], backing: &CheckedBacking) {
     workers.iter_mut().for_each(Worker::receive);
     let kept: u32 = workers.iter().map(Worker::kept).sum();
     let heap = &workers[0].heap;
     assert_eq!(heap.check(), Ok(()));
     let stats = heap.exact();
     assert_eq!(stats.sys.get(), pages());
-    assert_eq!((stats.in_use.get(), ground.owned()), (kept, kept));
+    assert_eq!((stats.in_use.get(), backing.owned()), (kept, kept));
     assert_eq!(stats.idle.get(), pages() - kept);
-    assert_eq!(stats.resident().get(), ground.resident());
+    assert_eq!(stats.resident().get(), backing.resident());
     // The front tier's own are not counted.
     let calls = stats.used_calls + stats.unused_calls + stats.zero_calls;
-    assert!(!V::HANDLES || calls == ground.calls(), "{stats}");
+    assert!(!V::HANDLES || calls == backing.calls(), "{stats}");
 }
 
 /// The counters without those that only grow.

@@ -13,11 +13,11 @@
 //! few slots. `SPANHEAP_SEED` chooses another seed; what threads do to each other is
 //! another thing in every run.
 //!
-//! From the bottom up: `random`, `setup` (regions and books), `ground` (the backing),
+//! From the bottom up: `random`, `setup` (regions and books), `backing` (bits that it checks),
 //! `verbs` (of all heaps), `tally`, `keeper` (the scavenger), `worker` and its `steps`,
 //! `lap` (one heap from start to end).
 
-mod ground;
+mod backing;
 mod keeper;
 mod lap;
 mod random;
@@ -29,7 +29,7 @@ mod worker;
 
 use spanheap::{LockedHeap, PageHeap, SharedHeap};
 
-use ground::Ground;
+use backing::CheckedBacking;
 use lap::{Lap, Outcome};
 use setup::{Books, Claimed, SETUPS};
 
@@ -49,7 +49,7 @@ fn half_and_half(heap: &str, lap: Lap) -> Outcome {
         println!("{heap}, {setup:?}");
         let mut books = Books::new(&setup);
         let window = books.window;
-        let ground = Ground::new(setup.physical, setup.zeroes);
+        let backing = CheckedBacking::new(setup.physical, setup.zeroes);
         let lap = Lap {
             operations: lap.operations / 2,
             seed: lap.seed ^ (number as u64) << 32,
@@ -57,17 +57,17 @@ fn half_and_half(heap: &str, lap: Lap) -> Outcome {
         };
         let outcome = match heap {
             "PageHeap" => {
-                let heap = PageHeap::new(window, books.lend(), &ground).expect("books");
-                lap.run(vec![heap], window, &ground)
+                let heap = PageHeap::new(window, books.lend(), &backing).expect("books");
+                lap.run(vec![heap], window, &backing)
             }
             "LockedHeap" => {
-                let heap = LockedHeap::new(window, books.lend(), &ground).expect("books");
-                lap.run(vec![&heap; THREADS], window, &ground)
+                let heap = LockedHeap::new(window, books.lend(), &backing).expect("books");
+                lap.run(vec![&heap; THREADS], window, &backing)
             }
             _ => {
                 let books = books.lend_shared();
-                let heap = SharedHeap::new(window, books, &ground, Claimed).expect("books");
-                lap.run(vec![&heap; THREADS], window, &ground)
+                let heap = SharedHeap::new(window, books, &backing, Claimed).expect("books");
+                lap.run(vec![&heap; THREADS], window, &backing)
             }
         };
         all.add(&outcome);
@@ -91,25 +91,22 @@ fn run(operations: u64, between: u64) -> String {
             },
         );
         outcome.tally.assert_saw_everything(heap != "SharedHeap");
-        parts.push(format!("{heap} {} M", operations as f64 / 1e6));
+        parts.push(format!("{heap} {}", millions(operations)));
         all.add(&outcome);
     }
     assert_eq!(all.tally.calls(), operations);
     assert_eq!(all.lost, 0, "pages");
     format!(
         "figures: long run: {} operations ({}), {} checks, {} pages lost, seed {seed}",
-        with_commas(all.tally.calls()),
+        millions(all.tally.calls()),
         parts.join(", "),
         all.checks,
         all.lost
     )
 }
 
-fn with_commas(number: u64) -> String {
-    match number / 1000 {
-        0 => number.to_string(),
-        thousands => format!("{},{:03}", with_commas(thousands), number % 1000),
-    }
+fn millions(operations: u64) -> String {
+    format!("{} M", operations as f64 / 1e6)
 }
 
 #[test]

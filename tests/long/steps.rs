@@ -55,7 +55,7 @@ impl<V: Verbs> Worker<'_, V> {
                             "{got:?}"
                         );
                     }
-                    Verb::AllocZeroed => self.scene.ground.assert_zero(got),
+                    Verb::AllocZeroed => self.scene.backing.assert_zero(got),
                     _ => {}
                 }
                 self.own(block);
@@ -83,7 +83,7 @@ impl<V: Verbs> Worker<'_, V> {
     /// Frees all of it, in one of three ways.
     pub(crate) fn free(&mut self, live: Live<V::Block>) {
         let block = V::range(live.block);
-        self.scene.ground.give_up(block, live.stamp);
+        self.scene.backing.give_up(block, live.stamp);
         let address = self.address(block.start().number());
         let (verb, freed) = match self.random.below(8) {
             0..=3 => (Verb::Free, self.heap.free(live.block)),
@@ -104,7 +104,7 @@ impl<V: Verbs> Worker<'_, V> {
         let from = self.random.below(pages);
         let to = from + 1 + self.random.below(pages - from);
         let part = range(start + from, start + to);
-        self.scene.ground.give_up(part, live.stamp);
+        self.scene.backing.give_up(part, live.stamp);
         match self.heap.free_part(live.block, part) {
             Ok(rest) => {
                 self.tally.note(Verb::FreePart);
@@ -120,7 +120,7 @@ impl<V: Verbs> Worker<'_, V> {
             }
             Err(FreeError::NoSlot) => {
                 self.tally.deny(spanheap::AllocError::NoSlot);
-                self.scene.ground.claim(part, live.stamp);
+                self.scene.backing.claim(part, live.stamp);
                 self.keep(live);
             }
             Err(other) => panic!("{part:?} of {block:?}: {other}"),
@@ -134,7 +134,7 @@ impl<V: Verbs> Worker<'_, V> {
         let tail = PageRange::between(kept.end(), block.end());
         let stamp = live.stamp;
         if let Some(tail) = tail {
-            self.scene.ground.give_up(tail, stamp);
+            self.scene.backing.give_up(tail, stamp);
         }
         match self.heap.shrink(live.block, to) {
             Ok(block) => {
@@ -145,7 +145,7 @@ impl<V: Verbs> Worker<'_, V> {
             Err(why) => {
                 self.tally.deny(why);
                 if let Some(tail) = tail {
-                    self.scene.ground.claim(tail, stamp);
+                    self.scene.backing.claim(tail, stamp);
                 }
                 self.keep(live);
             }
@@ -164,7 +164,7 @@ impl<V: Verbs> Worker<'_, V> {
                 self.tally.note(Verb::Grow);
                 assert_eq!(Some(V::range(grown)), PageRange::new(block.start(), to));
                 if let Some(behind) = PageRange::between(block.end(), V::range(grown).end()) {
-                    self.scene.ground.claim(behind, live.stamp);
+                    self.scene.backing.claim(behind, live.stamp);
                 }
                 let (block, stamp) = (grown, live.stamp);
                 self.keep(Live { block, stamp });

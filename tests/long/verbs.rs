@@ -7,7 +7,7 @@ use spanheap::{
     PageHeap, PageRange, Reclaim, Request, Residency, ResizeError, SharedHeap, Span, Stats,
 };
 
-use crate::ground::Ground;
+use crate::backing::CheckedBacking;
 use crate::random::Random;
 use crate::setup::{Claimed, PAGE};
 
@@ -52,7 +52,7 @@ macro_rules! by_handle {
                 block.range()
             }
             fn add(&mut self, region: PageRange) {
-                // SAFETY: the ground has no memory to lose.
+                // SAFETY: the backing has no memory to lose.
                 unsafe { $verbs::add_region(self, region, Residency::Resident) }.expect("a region");
             }
             fn alloc(&mut self, request: Request) -> Result<Span, AllocError> {
@@ -98,10 +98,10 @@ macro_rules! by_handle {
     };
 }
 
-by_handle!(PageHeap<'_, &Ground>, PageHeap);
-by_handle!(&LockedHeap<'_, &Ground>, LockedHeap);
+by_handle!(PageHeap<'_, &CheckedBacking>, PageHeap);
+by_handle!(&LockedHeap<'_, &CheckedBacking>, LockedHeap);
 
-impl Verbs for &SharedHeap<'_, &Ground, Claimed> {
+impl Verbs for &SharedHeap<'_, &CheckedBacking, Claimed> {
     type Block = PageRange;
     const HANDLES: bool = false;
 
@@ -109,7 +109,7 @@ impl Verbs for &SharedHeap<'_, &Ground, Claimed> {
         block
     }
     fn add(&mut self, region: PageRange) {
-        // SAFETY: the ground has no memory to lose.
+        // SAFETY: the backing has no memory to lose.
         unsafe { SharedHeap::add_region(self, region, Residency::Resident) }.expect("a region");
     }
     fn alloc(&mut self, request: Request) -> Result<PageRange, AllocError> {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use spanheap::Window;
 
-use crate::ground::Ground;
+use crate::backing::CheckedBacking;
 use crate::keeper::Keeper;
 use crate::random::Random;
 use crate::setup::{Claimed, pages};
@@ -26,7 +26,7 @@ pub(crate) type Belt<B> = Mutex<Vec<Live<B>>>;
 
 /// What all workers of a heap see.
 pub(crate) struct Scene<'a, B> {
-    pub(crate) ground: &'a Ground,
+    pub(crate) backing: &'a CheckedBacking,
     pub(crate) window: Window,
     pub(crate) keeper: Mutex<Keeper>,
     /// To each of them.
@@ -98,7 +98,7 @@ impl<'a, V: Verbs> Worker<'a, V> {
     pub(crate) fn drain(&mut self) {
         self.receive();
         for live in std::mem::take(&mut self.live) {
-            self.scene.ground.give_up(V::range(live.block), live.stamp);
+            self.scene.backing.give_up(V::range(live.block), live.stamp);
             self.heap.free(live.block).expect("it is in use");
         }
         self.kept = 0;
@@ -149,7 +149,7 @@ impl<'a, V: Verbs> Worker<'a, V> {
     pub(crate) fn own(&mut self, block: V::Block) {
         self.serial = self.serial.wrapping_add(1) & 0x0FFF_FFFF;
         let stamp = (self.me as u32 + 1) << 28 | self.serial;
-        self.scene.ground.claim(V::range(block), stamp);
+        self.scene.backing.claim(V::range(block), stamp);
         let live = Live { block, stamp };
         if self.crowd > 1 && self.random.one_in(8) {
             lock(&self.scene.belts[(self.me + 1) % self.crowd]).push(live);

@@ -74,7 +74,7 @@ impl Bits {
 }
 
 /// What is behind the pages of one heap, and whose they are.
-pub(crate) struct Ground {
+pub(crate) struct CheckedBacking {
     /// Pages of a physical page.
     physical: u32,
     /// Whether released memory comes back as zeroes, or scribbled over.
@@ -88,10 +88,10 @@ pub(crate) struct Ground {
     refuses: AtomicBool,
 }
 
-impl Ground {
+impl CheckedBacking {
     /// All of it resident, and soiled.
     pub(crate) fn new(physical: u32, zeroes: bool) -> Self {
-        let ground = Self {
+        let backing = Self {
             physical,
             zeroes,
             resident: Bits::new(),
@@ -101,10 +101,10 @@ impl Ground {
             refuses: AtomicBool::new(false),
         };
         for region in REGIONS {
-            ground.resident.set(region);
-            ground.soiled.set(region);
+            backing.resident.set(region);
+            backing.soiled.set(region);
         }
-        ground
+        backing
     }
 
     /// Notes that pages were handed out, and that their owner wrote to them.
@@ -170,9 +170,9 @@ impl Ground {
 }
 
 // SAFETY: nobody touches memory here: pages are bits.
-unsafe impl Backing for &Ground {
+unsafe impl Backing for &CheckedBacking {
     fn sys_used(&self, range: PageRange) -> Result<(), Refused> {
-        Ground::assert_managed(range);
+        CheckedBacking::assert_managed(range);
         if self.next_call().is_some() {
             return Err(Refused { code: 12 });
         }
@@ -187,7 +187,7 @@ unsafe impl Backing for &Ground {
         let refused = self.next_call();
         let done = refused.map_or(ranges.len(), |lot| lot as usize % ranges.len());
         for &range in &ranges[..done] {
-            Ground::assert_managed(range);
+            CheckedBacking::assert_managed(range);
             let whole = |page: spanheap::Page| page.number().is_multiple_of(self.physical);
             assert!(
                 whole(range.start()) && whole(range.end()),
