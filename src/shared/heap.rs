@@ -17,7 +17,7 @@ use crate::heap::{AllocAtError, AllocError, Books, Class, FreeError, Ledger, Req
 use crate::page::{Page, PageCount, PageRange, Window};
 
 /// Chunks that are returned whenever the lock is taken, at the most.
-const RETURNS: u32 = 4;
+const RETURNS: u32 = 2;
 pub(super) const ONE: PageCount = PageCount::new(1);
 
 /// A page heap for many CPUs.

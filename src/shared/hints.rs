@@ -12,6 +12,7 @@
 //! word's store and another's load decides.
 
 use super::atomic::{AtomicU64, Ordering};
+use super::word::mask;
 
 /// The levels that 2^32 pages need at the most, in blocks.
 const LEVELS: usize = 5;
@@ -74,7 +75,13 @@ impl<'m> Hints<'m> {
 
     /// Takes a number out.
     pub(super) fn clear(&self, number: u32) {
-        self.clear_at(self.height.saturating_sub(1), number);
+        self.clear_some(number, 1);
+    }
+
+    /// Takes out `count` numbers, a divisor of 64, from a multiple of it on.
+    pub(super) fn clear_some(&self, first: u32, count: u32) {
+        let lowest = self.height.saturating_sub(1);
+        self.clear_at(lowest, first, mask(first % 64, count));
     }
 
     /// Returns whether there may be a number.
@@ -106,7 +113,7 @@ impl<'m> Hints<'m> {
                 let word = level.get(number as usize)?.load(Ordering::SeqCst);
                 if word == 0 {
                     // The bit above is stale; above the top there is none.
-                    self.clear_at(depth.checked_sub(1)?, number);
+                    self.clear_at(depth.checked_sub(1)?, number, 1 << (number % 64));
                     continue 'again;
                 }
                 number = number * 64 + word.trailing_zeros();
@@ -119,9 +126,9 @@ impl<'m> Hints<'m> {
         self.levels.get(..self.height).unwrap_or(&[])
     }
 
-    /// Clears a bit of a level, and those above whose words become zero.
-    fn clear_at(&self, depth: usize, number: u32) {
-        let mut number = number;
+    /// Clears bits of the word of a level that `number` is in, and those above whose
+    /// words become zero.
+    fn clear_at(&self, depth: usize, mut number: u32, mut bits: u64) {
         let levels = self.levels().get(..=depth).unwrap_or(&[]);
         // What a bit stands for, which is looked at again: for the first, the word
         // of the level below, if there is one.
@@ -133,11 +140,10 @@ impl<'m> Hints<'m> {
             let Some(word) = level.get(number as usize / 64) else {
                 return;
             };
-            let bit = 1 << (number % 64);
-            let left = word.fetch_and(!bit, Ordering::SeqCst) & !bit;
+            let left = word.fetch_and(!bits, Ordering::SeqCst) & !bits;
             let below_is_back = below.is_some_and(|below| below.load(Ordering::SeqCst) != 0);
             if below_is_back {
-                word.fetch_or(bit, Ordering::SeqCst);
+                word.fetch_or(bits, Ordering::SeqCst);
                 return;
             }
             if left != 0 {
@@ -145,6 +151,7 @@ impl<'m> Hints<'m> {
             }
             below = Some(word);
             number /= 64;
+            bits = 1 << (number % 64);
         }
     }
 }
@@ -173,7 +180,12 @@ mod tests {
                     .wrapping_mul(6_364_136_223_846_793_005)
                     .wrapping_add(1);
                 let number = (state >> 33) as u32 % len;
-                if state >> 62 == 0 || turn > 3000 {
+                if state >> 58 == 0 {
+                    // Eight that lie side by side.
+                    let first = number & !7;
+                    hints.clear_some(first, 8);
+                    set.retain(|number| !(first..first + 8).contains(number));
+                } else if state >> 62 == 0 || turn > 3000 {
                     let number = set.pop_first().unwrap_or(number);
                     hints.clear(number);
                 } else {

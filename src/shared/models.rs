@@ -9,6 +9,7 @@
 //! `RUSTFLAGS="--cfg loom" cargo test --release --lib shared::models`
 
 mod released;
+mod reopened;
 
 use std::boxed::Box;
 use std::vec::Vec;

@@ -9,9 +9,9 @@
 //! whoever holds the pages.
 
 use super::atomic::Ordering;
-use super::chunk::{bin_of, shortest_of};
+use super::chunk::{bin_of, blocks, shortest_of};
 use super::front::{Bits, Front};
-use super::state::RUNS;
+use super::state::{RUNS, State};
 use super::word::{BLOCK, BLOCKS, CHUNK, find_run, length_from, mask, run_around};
 use crate::heap::FreeError;
 
@@ -22,17 +22,23 @@ impl Front<'_> {
         let bins = self.bins.get(group)?;
         for (bin, hints) in bins.iter().enumerate().skip(bin_of(count)?) {
             while let Some(block) = hints.first() {
-                let state = self.state(block / BLOCKS as u32);
-                if state.is_front()
-                    && state.group() == group
-                    && let Some(page) = self.take_from(block, count, bin)
-                {
+                let chunk = block / BLOCKS as u32;
+                let is_ours = |state: State| state.is_front() && state.group() == group;
+                if !is_ours(self.state(chunk)) {
+                    // None of its blocks belongs here.
+                    hints.clear_some(block - block % BLOCKS as u32, BLOCKS as u32);
+                    // The second look.
+                    if is_ours(self.state(chunk)) {
+                        blocks(chunk).for_each(|block| self.relist(block));
+                    }
+                } else if let Some(page) = self.take_from(block, count, bin) {
                     return Some(page);
+                } else {
+                    // The run is gone. What else the block has is listed, unless it
+                    // was since.
+                    hints.clear(block);
+                    self.relist(block);
                 }
-                // The run is gone, or the block another's now. What else it has is
-                // listed, unless it was since.
-                hints.clear(block);
-                self.relist(block);
             }
         }
         None
@@ -201,4 +207,34 @@ impl Front<'_> {
 /// Returns whether the page at `at` continues a run; none follows a block's last.
 const fn continues(runs: u64, at: u32) -> bool {
     at < BLOCK && runs >> at & 1 != 0
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::atomic::AtomicU64;
+    use super::super::front::front_words;
+    use super::super::hints::Hints;
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn a_chunk_that_went_to_the_treap_is_unlisted_at_once_and_listed_again_when_it_comes() {
+        let words = front_words(CHUNK, 1).expect("a size");
+        let memory: Vec<_> = (0..words).map(|_| AtomicU64::new(0)).collect();
+        let front = Front::new(&memory, CHUNK, 1).expect("enough words");
+        let place = front.place(0, 0).expect("a CPU");
+        let listed = |group: usize| front.bins[group].iter().any(Hints::may_have_any);
+        front.open(0, place);
+        front.leave(0);
+        assert!(front.take_whole(0));
+        front.close(0);
+        assert!(listed(0), "nobody has looked yet");
+        assert_eq!(front.take_run(2, 0), None);
+        assert!(!listed(0));
+        // As another group's, which its blocks are in no list of the first for.
+        let other = front.place(0, 1).expect("a CPU");
+        front.open(0, other);
+        assert_eq!(front.take_run(2, 0), None);
+        assert_eq!(front.take_run(2, 1), Some(0));
+    }
 }

@@ -101,12 +101,20 @@ impl<'m> Front<'m> {
         true
     }
 
-    /// Claims all free pages of a block of a chunk, the first that is worth it;
-    /// returns the block.
+    /// Claims all free pages of a block of a chunk, the next that is worth it; returns
+    /// the block.
+    ///
+    /// The next and not the first, so that what is freed has time to gather. A chunk is
+    /// a huge page: it is all the same to that which of its blocks are in use.
     fn claim_block(&self, chunk: u32, place: Place<'m>) -> Option<u32> {
-        let words = self.words(Bits::Free, chunk).iter();
-        let mut both = words.zip(self.words(Bits::Claimed, chunk));
-        let found = both.position(|(word, claimed)| {
+        let words = self.words(Bits::Free, chunk);
+        let claims = self.words(Bits::Claimed, chunk);
+        let next = place.current().map_or(0, |block| block as usize + 1);
+        let mut round = (next..next + BLOCKS).map(|at| at % BLOCKS);
+        let found = round.find(|&at| {
+            let (Some(word), Some(claimed)) = (words.get(at), claims.get(at)) else {
+                return false;
+            };
             // Claimed by somebody who took this place's turn, and was interrupted.
             if claimed.load(Ordering::Relaxed) != 0 {
                 return true;
@@ -372,9 +380,11 @@ mod tests {
         let page = front.pop(place).expect("a page");
         assert!(front.free_plain(page, || 0));
         assert!(!front.free_plain(page, || 0), "it is free");
-        // All of its block, this page too.
-        front.unclaim(0);
-        assert!(front.refill(place));
+        // All of its block, this page too, once it is that block's turn again.
+        for _ in 0..BLOCKS {
+            front.unclaim(0);
+            assert!(front.refill(place));
+        }
         assert_eq!(front.claimed_of(page / BLOCK), FULL);
         assert!(!front.free_plain(page, || 0), "it is claimed");
         assert_eq!(front.free_page(page), Some(Err(FreeError::NotInUse)));

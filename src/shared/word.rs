@@ -17,7 +17,7 @@ pub(super) const CHUNK: u32 = BLOCK * BLOCKS as u32;
 pub(super) const FULL: u64 = u64::MAX;
 /// A block with fewer free pages is passed by: to claim it would cost more than
 /// its pages are worth.
-pub(super) const WORTH: u32 = 4;
+pub(super) const WORTH: u32 = 3;
 /// A chunk is listed for single pages once one of its blocks has so many free
 /// ones: the others have about half as many then. With fewer, CPUs would claim
 /// chunks for a few pages each; with more, pages lie unlisted.
