@@ -25,7 +25,7 @@
 use super::atomic::{AtomicU64, Ordering};
 use super::front::{Bits, Front, Place};
 use super::state::State;
-use super::word::{BLOCK, BLOCKS, CHUNK, WORTH, has, has_byte, run_around};
+use super::word::{BLOCK, BLOCKS, CHUNK, READY, WORTH, has, has_byte, run_around};
 use crate::heap::FreeError;
 
 impl<'m> Front<'m> {
@@ -207,9 +207,11 @@ impl<'m> Front<'m> {
             return false;
         }
         let after = State(state.load(Ordering::SeqCst));
+        let free = free | bit;
         after.owner().is_some()
-            || after.is_listed() && !has_byte(free | bit, page % BLOCK)
-            || self.freed(after, page, free | bit)
+            || after.is_listed() && !has_byte(free, page % BLOCK)
+            || after.is_front() && !has(free, READY)
+            || self.freed(after, page, free)
     }
 
     /// What follows a free of `page` that left `free` in its block's word, if
