@@ -25,6 +25,15 @@ fn every_scene_is_played_and_its_longest_call_and_hold_are_counted() {
         assert!(row.held.is_none_or(|held| held < row.longest), "{row:?}");
         assert_eq!(row.held.is_some(), row.heap == Heap::Shared, "{row:?}");
     }
+    let longest = worst.rows.iter().max_by_key(|row| row.held).expect("rows");
+    println!(
+        "figures: worst cases: {} calls, {PAGES} pages; the longest hold of a lock: \
+         {} instructions, {}, where {}",
+        worst.rows.len(),
+        longest.held.unwrap_or(0),
+        longest.verb,
+        longest.scene,
+    );
     assert!(worst.to_string().contains("grows with"), "{worst}");
     let json = serde_json::to_value(&worst).expect("plain values");
     assert_eq!(json["rows"][0]["heap"], "PageHeap");
