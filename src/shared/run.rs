@@ -218,7 +218,7 @@ mod tests {
     use std::vec::Vec;
 
     #[test]
-    fn a_chunk_that_went_to_the_treap_is_unlisted_at_once_and_listed_again_when_it_comes() {
+    fn a_chunk_that_went_to_the_treap_is_unlisted_by_the_next_request() {
         let words = front_words(CHUNK, 1).expect("a size");
         let memory: Vec<_> = (0..words).map(|_| AtomicU64::new(0)).collect();
         let front = Front::new(&memory, CHUNK, 1).expect("enough words");

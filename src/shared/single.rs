@@ -208,6 +208,8 @@ impl<'m> Front<'m> {
         }
         let after = State(state.load(Ordering::SeqCst));
         let free = free | bit;
+        // Nothing is to be listed: somebody owns the chunk; or it is listed, and no byte
+        // is free that was not; or the block has too few free pages for either list.
         after.owner().is_some()
             || after.is_listed() && !has_byte(free, page % BLOCK)
             || after.is_front() && !has(free, READY)

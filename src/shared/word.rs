@@ -22,6 +22,8 @@ pub(super) const WORTH: u32 = 3;
 /// ones: the others have about half as many then. With fewer, CPUs would claim
 /// chunks for a few pages each; with more, pages lie unlisted.
 pub(super) const READY: u32 = 8;
+/// A block with a free byte has that many.
+const _: () = assert!(READY <= 8);
 
 /// Returns whether at least `count` bits are set, 1 or more.
 #[inline]

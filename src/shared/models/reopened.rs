@@ -1,7 +1,10 @@
 //! A chunk comes back while the lists of what it was are cleared.
 
+use loom::sync::Arc;
+use loom::thread;
+
 use super::super::front::BINS;
-use super::*;
+use super::{BLOCKS, CHUNK, Model, State, explore};
 
 #[test]
 fn a_chunk_that_is_opened_while_it_is_unlisted_is_listed() {
