@@ -12,8 +12,9 @@ use super::front::{BINS, Bits, Front, MAX_RUN, Place};
 use super::state::{NOBODY, State};
 use super::word::{BLOCK, BLOCKS, FULL, READY, has, longest_run};
 
-/// Returns the list of the blocks that have a run of this length, if that is of
-/// use to any request for a run.
+/// Returns the bin of runs of this length, if that is of use to any request for a
+/// run.
+#[inline]
 pub(super) const fn bin_of(length: u32) -> Option<usize> {
     let last = BINS - 1;
     if length < 2 {
@@ -28,7 +29,8 @@ pub(super) const fn bin_of(length: u32) -> Option<usize> {
     }
 }
 
-/// Returns the shortest length of the runs for which a block is in a list.
+/// Returns the shortest length of the runs of a bin.
+#[inline]
 pub(super) const fn shortest_of(bin: usize) -> u32 {
     if bin == BINS - 1 {
         BLOCK
@@ -51,8 +53,9 @@ impl<'m> Front<'m> {
             // Release: the pages come with whatever the treap's lock ordered.
             word.store(FULL, Ordering::SeqCst);
         }
-        for block in blocks(chunk) {
-            self.relist(block);
+        if let Some(bin) = bin_of(BLOCK) {
+            let whole = self.runs(place.group, bin);
+            whole.set_some(chunk * BLOCKS as u32, BLOCKS as u32);
         }
     }
 
@@ -86,7 +89,7 @@ impl<'m> Front<'m> {
     /// Lists a chunk that nobody owns as its words say.
     pub(super) fn settle(&self, chunk: u32) {
         if self.is_whole(chunk) {
-            self.full.set(chunk);
+            self.full().set(chunk);
         }
         if self.is_worth(chunk) {
             self.list(chunk);
@@ -113,9 +116,7 @@ impl<'m> Front<'m> {
         while let Some(listed) = State(now).listed() {
             match state.compare_exchange_weak(now, listed.0, Ordering::SeqCst, Ordering::Relaxed) {
                 Ok(_) => {
-                    if let Some(ready) = self.ready.get(listed.group()) {
-                        ready.set(chunk);
-                    }
+                    self.ready(listed.group()).set(chunk);
                     return;
                 }
                 Err(other) => now = other,
@@ -125,7 +126,7 @@ impl<'m> Front<'m> {
 
     /// Claims the lowest chunk that is listed for pages of `group`.
     pub(super) fn claim_ready(&self, group: usize, owner: u32) -> Option<u32> {
-        let ready = self.ready.get(group)?;
+        let ready = self.ready(group);
         loop {
             let chunk = ready.first()?;
             let state = self.states.get(chunk as usize)?;
@@ -158,13 +159,11 @@ impl<'m> Front<'m> {
         }
     }
 
-    /// Lists a block for a run of this length.
-    pub(super) fn list_run(&self, block: u32, length: u32) {
-        let bins = self.bins.get(self.state(block / BLOCKS as u32).group());
-        if let Some(bin) = bin_of(length)
-            && let Some(hints) = bins.and_then(|bins| bins.get(bin))
-        {
-            hints.set(block);
+    /// Lists a block of `group` for a run of this length, if any request is for one.
+    #[inline]
+    pub(super) fn list_run(&self, block: u32, group: usize, length: u32) {
+        if let Some(bin) = bin_of(length) {
+            self.runs(group, bin).set(block);
         }
     }
 
@@ -177,7 +176,7 @@ impl<'m> Front<'m> {
         let free = word.load(Ordering::SeqCst);
         // Most have none, and those are known at once.
         if free & (free >> 1) != 0 {
-            self.list_run(block, longest_run(free));
+            self.list_run(block, state.group(), longest_run(free));
         }
     }
 

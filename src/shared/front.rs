@@ -9,16 +9,20 @@
 //! from.
 
 use super::atomic::{AtomicU64, Ordering};
-use super::hints::{Hints, words_for};
+use super::hints::{Hints, Lists, words_for};
 use super::state::State;
-use super::word::{BLOCK, BLOCKS, CHUNK};
+use super::word::{BLOCK, BLOCKS, CHUNK, mask};
 
 /// Kinds of pages that do not share a chunk.
 pub(super) const GROUPS: usize = 2;
 /// The longest run that is handed out of a block.
 pub(super) const MAX_RUN: u32 = 16;
-/// Lists of blocks, by the length of their longest run of free pages.
+/// Lists of blocks, by the length of a run of free pages that they have.
 pub(super) const BINS: usize = MAX_RUN as usize;
+/// Lists of chunks: those for a CPU to own, by group, and two more.
+const CHUNK_LISTS: usize = GROUPS + 2;
+const FULL: usize = GROUPS;
+const MIXED: usize = GROUPS + 1;
 /// Words for a CPU: two cache lines, because neighbouring lines are fetched
 /// together.
 const STRIDE: usize = 16;
@@ -51,14 +55,11 @@ pub(super) struct Front<'m> {
     chunks: &'m [[AtomicU64; KINDS * BLOCKS]],
     pub(super) states: &'m [AtomicU64],
     cpus: &'m [[AtomicU64; STRIDE]],
-    /// Chunks for a CPU to own, by group.
-    pub(super) ready: [Hints<'m>; GROUPS],
-    /// Chunks all of whose pages are free, to be returned.
-    pub(super) full: Hints<'m>,
-    /// Those of them that are released in part.
-    pub(super) mixed: Hints<'m>,
-    /// Blocks by group and longest run.
-    pub(super) bins: [[Hints<'m>; BINS]; GROUPS],
+    /// Chunks: for a CPU to own, by group; free as a whole; and of these, released in
+    /// part.
+    listed: Lists<'m>,
+    /// Blocks, by group and the length of a run.
+    runs: Lists<'m>,
 }
 
 /// Returns how many words the front tier takes for `pages` pages and `cpus`
@@ -66,18 +67,22 @@ pub(super) struct Front<'m> {
 pub(super) const fn front_words(pages: u32, cpus: usize) -> Option<usize> {
     let chunks = pages / CHUNK;
     let per_chunk = KINDS * BLOCKS + 1;
-    let hints =
-        words_for(chunks) * (GROUPS + 2) + words_for(chunks * BLOCKS as u32) * (GROUPS * BINS);
-    let Some(lines) = cpus.checked_mul(STRIDE) else {
-        return None;
-    };
-    let Some(words) = (chunks as usize).checked_mul(per_chunk) else {
-        return None;
-    };
-    let Some(words) = words.checked_add(hints) else {
-        return None;
-    };
-    words.checked_add(lines)
+    let parts = [
+        cpus.checked_mul(STRIDE),
+        (chunks as usize).checked_mul(per_chunk),
+        words_for(CHUNK_LISTS, chunks),
+        words_for(GROUPS * BINS, chunks * BLOCKS as u32),
+    ];
+    let mut words = Some(0_usize);
+    let mut at = 0;
+    while at < parts.len() {
+        words = match (words, parts[at]) {
+            (Some(words), Some(part)) => words.checked_add(part),
+            _ => None,
+        };
+        at += 1;
+    }
+    words
 }
 
 /// Where a CPU takes pages of one group from.
@@ -122,24 +127,47 @@ impl<'m> Front<'m> {
         let cpus = take(cpus.checked_mul(STRIDE)?)?.as_chunks().0;
         let blocks = take((chunks as usize).checked_mul(KINDS * BLOCKS)?)?;
         let states = take(chunks as usize)?;
-        let mut none: &'m [AtomicU64] = &[];
-        let empty = Hints::new(&mut none, 0)?;
-        let mut front = Self {
+        let listed = Lists::new(&mut memory, CHUNK_LISTS, chunks)?;
+        let runs = Lists::new(&mut memory, GROUPS * BINS, chunks * BLOCKS as u32)?;
+        Some(Self {
             chunks: blocks.as_chunks().0,
             states,
             cpus,
-            ready: [empty; GROUPS],
-            full: Hints::new(&mut memory, chunks)?,
-            mixed: Hints::new(&mut memory, chunks)?,
-            bins: [[empty; BINS]; GROUPS],
-        };
-        for ready in &mut front.ready {
-            *ready = Hints::new(&mut memory, chunks)?;
-        }
-        for bin in front.bins.as_flattened_mut() {
-            *bin = Hints::new(&mut memory, chunks * BLOCKS as u32)?;
-        }
-        Some(front)
+            listed,
+            runs,
+        })
+    }
+
+    /// Returns the chunks for a CPU to own, for pages of `group`.
+    #[inline]
+    pub(super) const fn ready(&self, group: usize) -> Hints<'_, 'm> {
+        self.listed.of(group)
+    }
+
+    /// Returns the chunks all of whose pages are free, to be returned.
+    #[inline]
+    pub(super) const fn full(&self) -> Hints<'_, 'm> {
+        self.listed.of(FULL)
+    }
+
+    /// Returns those of them that are released in part.
+    #[inline]
+    pub(super) const fn mixed(&self) -> Hints<'_, 'm> {
+        self.listed.of(MIXED)
+    }
+
+    /// Returns the blocks of `group` that have a run of the lengths of `bin`.
+    #[inline]
+    pub(super) const fn runs(&self, group: usize, bin: usize) -> Hints<'_, 'm> {
+        self.runs.of(group * BINS + bin)
+    }
+
+    /// Returns the first bin from `bin` on in which there may be a block of `group`.
+    #[inline]
+    pub(super) fn bin_from(&self, group: usize, bin: usize) -> Option<usize> {
+        let first = group * BINS;
+        let found = self.runs.first_of(first + bin..first + BINS)?;
+        Some(found - first)
     }
 
     /// Returns how many chunks there can be.
@@ -222,10 +250,22 @@ impl<'m> Front<'m> {
         claimed.map_or(0, |claimed| claimed.load(Ordering::Relaxed))
     }
 
-    /// Returns whether a page is not backed.
+    /// Returns whether some of these pages, which are one block's and the caller's, are
+    /// not backed.
     #[inline]
-    pub(super) fn is_released(&self, page: u32) -> bool {
+    pub(super) fn is_released(&self, page: u32, count: u32) -> bool {
+        let state = self.states.get((page / CHUNK) as usize);
+        // Relaxed: whoever released a page of this wrote it before, and gave the page
+        // back after. Of most chunks nothing was, and then the marks are not read.
+        state.is_some_and(|state| {
+            State(state.load(Ordering::Relaxed)).may_be_released() && self.is_marked(page, count)
+        })
+    }
+
+    #[cold]
+    fn is_marked(&self, page: u32, count: u32) -> bool {
         let released = self.word(Bits::Released, page / BLOCK);
-        released.is_some_and(|word| word.load(Ordering::Relaxed) >> (page % BLOCK) & 1 == 1)
+        let pages = mask(page % BLOCK, count.min(BLOCK - page % BLOCK));
+        released.is_some_and(|word| word.load(Ordering::Relaxed) & pages != 0)
     }
 }

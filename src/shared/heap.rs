@@ -145,7 +145,7 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         let tier = self.tier.get()?;
         let place = tier.front.place(self.cpu.index(), group(class))?;
         let page = tier.front.pop(place)?;
-        Some((range_of(page, ONE)?, !tier.front.is_released(page)))
+        Some((range_of(page, ONE)?, !tier.front.is_released(page, 1)))
     }
 
     /// Hands out one page without waiting for anybody: for interrupt handlers.
@@ -162,7 +162,7 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         let place = place.ok_or(AllocError::NoRun)?;
         loop {
             match tier.front.pop(place) {
-                Some(page) if tier.front.is_released(page) => {
+                Some(page) if tier.front.is_released(page, 1) => {
                     // To be committed, which may wait.
                     let _ = tier.front.free_page(page);
                     return Err(AllocError::NoRun);
@@ -323,7 +323,10 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
     /// back. Their chunk counts as resident already, so that the limit is only kept to
     /// if it was lowered below that.
     pub(super) fn commit(&self, tier: &Tier<'m>, range: PageRange) -> Result<(), AllocError> {
-        if !tier.any_released(range) {
+        if !tier
+            .front
+            .is_released(range.start().number(), range.count().get())
+        {
             return Ok(());
         }
         let done = if self.locked(|ledger| ledger.is_beyond_limit()) {
@@ -358,7 +361,7 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         self.drain();
         let mut any = false;
         // Where it is found which of them are released in part.
-        while tier.front.full.may_have_any() {
+        while tier.front.full().may_have_any() {
             any = true;
             self.locked(|_| ());
         }
@@ -379,14 +382,14 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
 /// Gives the treap some of the chunks that are listed as free, with the lock
 /// held.
 fn return_some<'m>(tier: &Tier<'m>, books: &mut Ledger<'m>) {
-    if !tier.front.full.may_have_any() {
+    if !tier.front.full().may_have_any() {
         return;
     }
     for _ in 0..RETURNS {
-        let Some(chunk) = tier.front.full.first() else {
+        let Some(chunk) = tier.front.full().first() else {
             return;
         };
-        tier.front.full.clear(chunk);
+        tier.front.full().clear(chunk);
         if tier.front.take_resident(chunk) {
             tier.front.close(chunk);
             // It is one span in use, the front tier's.

@@ -5,6 +5,7 @@
 
 use super::atomic::Ordering;
 use super::front::{Bits, Front};
+use super::state::RELEASED;
 use super::word::{BLOCK, BLOCKS, CHUNK, find_run, mask};
 use crate::page::{Page, PageCount, PageRange};
 
@@ -45,7 +46,7 @@ impl Front<'_> {
     /// as such.
     pub(super) fn take_resident(&self, chunk: u32) -> bool {
         if self.has_released(chunk) {
-            self.mixed.set(chunk);
+            self.mixed().set(chunk);
             return false;
         }
         if !self.take_whole(chunk) {
@@ -77,6 +78,10 @@ impl Front<'_> {
     /// Marks pages of one block, which the caller has claimed, as not backed.
     pub(super) fn note_released(&self, range: PageRange) {
         let (start, count) = (range.start().number(), range.count().get());
+        if let Some(state) = self.states.get((start / CHUNK) as usize) {
+            // Before the pages are given back: whoever is handed one sees it.
+            state.fetch_or(RELEASED, Ordering::SeqCst);
+        }
         if let Some(word) = self.word(Bits::Released, start / BLOCK) {
             word.fetch_or(mask(start % BLOCK, count.min(BLOCK)), Ordering::SeqCst);
         }
@@ -158,12 +163,12 @@ mod tests {
         let last = 2 * BLOCKS as u32 - 1;
         let released = front.claim_resident(last, 1, 4).expect("all are free");
         assert_eq!(front.free_page(page), Some(Ok(())));
-        assert_eq!(front.full.first(), None, "four of its pages are claimed");
+        assert_eq!(front.full().first(), None, "four of its pages are claimed");
         front.note_released(released);
         front.give_run_back(released);
-        assert_eq!(front.full.first(), Some(1));
+        assert_eq!(front.full().first(), Some(1));
         assert!(!front.take_resident(1), "it is released in part");
-        assert_eq!(front.mixed.first(), Some(1));
+        assert_eq!(front.mixed().first(), Some(1));
     }
 
     #[test]

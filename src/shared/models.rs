@@ -20,7 +20,7 @@ use loom::thread;
 
 use super::atomic::{AtomicU64, Ordering};
 use super::front::{Bits, Front, Place, front_words};
-use super::hints::{Hints, words_for};
+use super::hints::{Lists, words_for};
 use super::state::State;
 use super::word::{BLOCK, BLOCKS, CHUNK};
 
@@ -235,7 +235,7 @@ fn two_refills_of_one_cpu_lose_no_page() {
 fn a_ready_chunk_is_claimed_by_one_cpu() {
     explore(|| {
         let model = Model::new([u64::MAX, 0], ready());
-        model.front.ready[0].set(0);
+        model.front.ready(0).set(0);
         let other = {
             let model = Arc::clone(&model);
             thread::spawn(move || model.front.claim_ready(0, model.place(1).id))
@@ -245,7 +245,7 @@ fn a_ready_chunk_is_claimed_by_one_cpu() {
         assert!(mine.is_some() != theirs.is_some(), "{mine:?} {theirs:?}");
         let owner = if mine.is_some() { 0 } else { 1 };
         assert_eq!(model.front.state(0).owner(), Some(model.place(owner).id));
-        assert_eq!(model.front.ready[0].first(), None);
+        assert_eq!(model.front.ready(0).first(), None);
     });
 }
 
@@ -254,7 +254,7 @@ fn a_chunk_is_listed_while_its_stale_hint_is_cleared() {
     explore(|| {
         // One page below what is listed, but a hint says that it is.
         let model = Model::new([(1 << 8) - 2, 0], quiet());
-        model.front.ready[0].set(0);
+        model.front.ready(0).set(0);
         let other = {
             let model = Arc::clone(&model);
             thread::spawn(move || assert_eq!(model.front.free_page(0), Some(Ok(()))))
@@ -264,7 +264,7 @@ fn a_chunk_is_listed_while_its_stale_hint_is_cleared() {
         if claimed.is_none() {
             assert!(model.front.state(0).is_ready(0));
             assert_eq!(
-                model.front.ready[0].first(),
+                model.front.ready(0).first(),
                 Some(0),
                 "nobody would find it"
             );
@@ -284,7 +284,7 @@ fn a_chunk_that_is_left_while_its_pages_are_freed_is_listed() {
         model.front.leave(0);
         other.join().expect("it did not fail");
         assert!(model.front.state(0).is_ready(0));
-        assert_eq!(model.front.ready[0].first(), Some(0));
+        assert_eq!(model.front.ready(0).first(), Some(0));
     });
 }
 
@@ -308,7 +308,11 @@ fn the_last_free_of_a_chunk_and_its_return_do_not_miss_each_other() {
             assert_eq!(model.free_pages(), []);
         } else {
             assert_eq!(model.free_pages().len(), CHUNK as usize);
-            assert_eq!(model.front.full.first(), Some(0), "it would never go back");
+            assert_eq!(
+                model.front.full().first(),
+                Some(0),
+                "it would never go back"
+            );
             assert!(model.front.state(0).is_ready(0), "nobody would use it");
         }
     });
@@ -354,7 +358,7 @@ fn a_second_free_beside_a_return_changes_nothing() {
 fn a_chunk_that_cannot_be_taken_whole_is_listed_as_it_was() {
     explore(|| {
         let model = Model::new([u64::MAX; BLOCKS], ready());
-        model.front.ready[0].set(0);
+        model.front.ready(0).set(0);
         model.front.relist(1);
         let other = {
             let model = Arc::clone(&model);
@@ -371,7 +375,7 @@ fn a_chunk_that_cannot_be_taken_whole_is_listed_as_it_was() {
 fn a_chunk_with_a_claimed_page_does_not_go_back() {
     explore(|| {
         let model = Model::new([u64::MAX; BLOCKS], ready());
-        model.front.ready[0].set(0);
+        model.front.ready(0).set(0);
         let other = {
             let model = Arc::clone(&model);
             thread::spawn(move || model.take(model.place(1)))
@@ -407,17 +411,64 @@ fn a_run_and_a_page_of_one_block_do_not_overlap() {
 #[test]
 fn a_hint_that_is_set_while_another_is_cleared_is_found() {
     explore(|| {
-        let memory: Vec<AtomicU64> = (0..words_for(128)).map(|_| AtomicU64::new(0)).collect();
-        let memory: &'static [AtomicU64] = Box::leak(memory.into_boxed_slice());
-        let mut rest = memory;
-        let hints = Arc::new(Hints::new(&mut rest, 128).expect("enough words"));
-        hints.set(70);
+        let lists = lists(2, 128);
+        lists.of(1).set(70);
         let other = {
-            let hints = Arc::clone(&hints);
-            thread::spawn(move || hints.clear(70))
+            let lists = Arc::clone(&lists);
+            thread::spawn(move || lists.of(1).clear(70))
         };
-        hints.set(71);
+        lists.of(1).set(71);
         other.join().expect("it did not fail");
-        assert_eq!(hints.first(), Some(71));
+        assert_eq!(lists.of(1).first(), Some(71));
+        assert_eq!(lists.first_of(0..2), Some(1));
     });
+}
+
+#[test]
+fn a_hint_is_found_although_others_clear_above_it() {
+    explore(|| {
+        // Three levels: one clears the second, for it emptied the third, and another the
+        // first, for it saw the second empty; and all the while there is a number.
+        let lists = lists(1, 64 * 64 + 1);
+        lists.of(0).set(70);
+        let steps: [fn(&Lists<'_>); 3] = [
+            |lists| lists.of(0).clear(70),
+            |lists| lists.of(0).set(71),
+            |lists| {
+                let _ = lists.of(0).first();
+            },
+        ];
+        let threads = steps.map(|step| {
+            let lists = Arc::clone(&lists);
+            thread::spawn(move || step(&lists))
+        });
+        for thread in threads {
+            thread.join().expect("it did not fail");
+        }
+        assert_eq!(lists.of(0).first(), Some(71));
+        assert_eq!(lists.first_of(0..1), Some(0));
+    });
+}
+
+#[test]
+fn a_set_that_is_found_to_be_empty_while_it_is_filled_is_found() {
+    explore(|| {
+        let lists = lists(2, 1);
+        lists.of(1).set(0);
+        lists.of(1).clear(0);
+        let looks = {
+            let lists = Arc::clone(&lists);
+            thread::spawn(move || lists.first_of(0..2))
+        };
+        lists.of(1).set(0);
+        let _ = looks.join().expect("it did not fail");
+        assert_eq!(lists.first_of(0..2), Some(1));
+    });
+}
+
+fn lists(sets: usize, len: u32) -> Arc<Lists<'static>> {
+    let words = words_for(sets, len).expect("a size");
+    let memory: Vec<AtomicU64> = (0..words).map(|_| AtomicU64::new(0)).collect();
+    let mut memory: &'static [AtomicU64] = Box::leak(memory.into_boxed_slice());
+    Arc::new(Lists::new(&mut memory, sets, len).expect("enough words"))
 }

@@ -48,7 +48,7 @@ impl<B: Backing, C: Cpu> SharedHeap<'_, B, C> {
 
     /// Gives the treap all chunks that are listed as free as a whole.
     fn return_all(&self, tier: &Tier<'_>) {
-        while tier.front.full.may_have_any() {
+        while tier.front.full().may_have_any() {
             self.locked(|_| ());
         }
     }
@@ -106,9 +106,9 @@ impl<B: Backing, C: Cpu> SharedHeap<'_, B, C> {
     pub(super) fn release_mixed(&self, tier: &Tier<'_>, mut calls: u32) -> bool {
         let mut any = false;
         while calls > 0
-            && let Some(chunk) = tier.front.mixed.first()
+            && let Some(chunk) = tier.front.mixed().first()
         {
-            tier.front.mixed.clear(chunk);
+            tier.front.mixed().clear(chunk);
             if !tier.front.take_whole(chunk) {
                 continue;
             }
@@ -156,16 +156,6 @@ impl<B: Backing, C: Cpu> SharedHeap<'_, B, C> {
 }
 
 impl Tier<'_> {
-    /// Returns whether some of these pages, of one block, are not backed.
-    pub(super) fn any_released(&self, range: PageRange) -> bool {
-        let (start, count) = (range.start().number(), range.count().get());
-        self.front
-            .word(Bits::Released, start / BLOCK)
-            .is_some_and(|word| {
-                word.load(Ordering::Relaxed) & mask(start % BLOCK, count.min(BLOCK)) != 0
-            })
-    }
-
     /// Notes that these pages, of one block, are backed now, and whatever shares
     /// a physical page with them.
     pub(super) fn note_committed(&self, range: PageRange) {

@@ -19,26 +19,34 @@ impl Front<'_> {
     /// Takes a run of `count` pages, 2 to `MAX_RUN`, out of a listed block of
     /// `group`; returns its first page.
     pub(super) fn take_run(&self, count: u32, group: usize) -> Option<u32> {
-        let bins = self.bins.get(group)?;
-        for (bin, hints) in bins.iter().enumerate().skip(bin_of(count)?) {
-            while let Some(block) = hints.first() {
-                let chunk = block / BLOCKS as u32;
-                let is_ours = |state: State| state.is_front() && state.group() == group;
-                if !is_ours(self.state(chunk)) {
-                    // None of its blocks belongs here.
-                    hints.clear_some(block - block % BLOCKS as u32, BLOCKS as u32);
-                    // The second look.
-                    if is_ours(self.state(chunk)) {
-                        blocks(chunk).for_each(|block| self.relist(block));
-                    }
-                } else if let Some(page) = self.take_from(block, count, bin) {
-                    return Some(page);
-                } else {
-                    // The run is gone. What else the block has is listed, unless it
-                    // was since.
-                    hints.clear(block);
-                    self.relist(block);
+        let mut tightest = bin_of(count)?;
+        // A list that turns out to be empty is passed by the next time.
+        while let Some(bin) = self.bin_from(group, tightest) {
+            tightest = bin;
+            let hints = self.runs(group, bin);
+            let Some(block) = hints.first() else {
+                continue;
+            };
+            let chunk = block / BLOCKS as u32;
+            let is_ours = |state: State| state.is_front() && state.group() == group;
+            if !is_ours(self.state(chunk)) {
+                // None of its blocks belongs here.
+                hints.clear_some(block - block % BLOCKS as u32, BLOCKS as u32);
+                // The second look.
+                if is_ours(self.state(chunk)) {
+                    blocks(chunk).for_each(|block| self.relist(block));
                 }
+            } else if let Some((at, length)) = self.claim_run(block, count, |free| {
+                let at = find_run(free, shortest_of(bin))?;
+                (bin_of(length_from(free, at)) == Some(bin)).then_some(at)
+            }) {
+                self.list_run(block, group, length - count);
+                return Some(block * BLOCK + at);
+            } else {
+                // The run is gone. What else the block has is listed, unless it was
+                // since.
+                hints.clear(block);
+                self.relist(block);
             }
         }
         None
@@ -52,18 +60,9 @@ impl Front<'_> {
         })
     }
 
-    /// Takes the beginning of one of a block's runs that are listed in `bin`.
-    fn take_from(&self, block: u32, count: u32, bin: usize) -> Option<u32> {
-        let (at, length) = self.claim_run(block, count, |free| {
-            let at = find_run(free, shortest_of(bin))?;
-            (bin_of(length_from(free, at)) == Some(bin)).then_some(at)
-        })?;
-        self.list_run(block, length - count);
-        Some(block * BLOCK + at)
-    }
-
     /// Claims `count` pages of a block from where `find` says on; returns from
     /// where on, and how long the run was.
+    #[inline]
     fn claim_run(
         &self,
         block: u32,
@@ -94,16 +93,27 @@ impl Front<'_> {
         Some((at, length_from(free, at)))
     }
 
+    /// Returns whether the page before `page` and it, or it and the next, are of one run:
+    /// a bit for each.
+    #[inline]
+    fn joined(&self, page: u32) -> u64 {
+        let runs = self.word(Bits::Runs, page / BLOCK);
+        // Relaxed: that of a page in use was written by whoever handed it out.
+        runs.map_or(0, |runs| runs.load(Ordering::Relaxed) >> (page % BLOCK) & 3)
+    }
+
+    /// Returns whether `page` is a part of a run.
+    #[inline]
+    pub(super) fn is_of_run(&self, page: u32) -> bool {
+        self.joined(page) != 0
+    }
+
     /// Returns what is wrong with freeing `page` alone, if it is a part of a run.
     pub(super) fn not_single(&self, page: u32) -> Option<FreeError> {
-        let runs = self.word(Bits::Runs, page / BLOCK)?.load(Ordering::Relaxed);
-        let here = runs >> (page % BLOCK);
-        if here & 1 != 0 {
-            Some(FreeError::Interior)
-        } else if here & 2 != 0 {
-            Some(FreeError::WrongLength)
-        } else {
-            None
+        match self.joined(page) {
+            0 => None,
+            2 => Some(FreeError::WrongLength),
+            _ => Some(FreeError::Interior),
         }
     }
 
@@ -199,7 +209,7 @@ impl Front<'_> {
         if after.owner().is_none() {
             self.list_freed(after, block, free | pages);
         }
-        self.list_run(block, run_around(free | pages, at).1);
+        self.list_run(block, after.group(), run_around(free | pages, at).1);
         Ok(())
     }
 }
@@ -213,7 +223,6 @@ const fn continues(runs: u64, at: u32) -> bool {
 mod tests {
     use super::super::atomic::AtomicU64;
     use super::super::front::front_words;
-    use super::super::hints::Hints;
     use super::*;
     use std::vec::Vec;
 
@@ -223,7 +232,7 @@ mod tests {
         let memory: Vec<_> = (0..words).map(|_| AtomicU64::new(0)).collect();
         let front = Front::new(&memory, CHUNK, 1).expect("enough words");
         let place = front.place(0, 0).expect("a CPU");
-        let listed = |group: usize| front.bins[group].iter().any(Hints::may_have_any);
+        let listed = |group: usize| front.bin_from(group, 0).is_some();
         front.open(0, place);
         front.leave(0);
         assert!(front.take_whole(0));

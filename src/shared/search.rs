@@ -102,13 +102,14 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
     fn alloc_run(&self, request: &Request) -> Result<PageRange, AllocError> {
         let tier = self.tier.get().ok_or(AllocError::NoRun)?;
         let group = group(request.class);
-        let place = tier.front.place(self.cpu.index(), group);
-        let place = place.ok_or(AllocError::NoRun)?;
         let count = request.pages.get();
-        let found = match tier.front.take_run(count, group) {
-            None if self.open_chunk(tier, place) => tier.front.take_run(count, group),
-            found => found,
-        };
+        let mut found = tier.front.take_run(count, group);
+        if found.is_none() {
+            let place = tier.front.place(self.cpu.index(), group);
+            if self.open_chunk(tier, place.ok_or(AllocError::NoRun)?) {
+                found = tier.front.take_run(count, group);
+            }
+        }
         let page = match found {
             Some(page) => page,
             None => match self.alloc_run_slowly(tier, request)? {

@@ -185,7 +185,7 @@ impl<'m> Front<'m> {
             return false;
         };
         let before = State(state.load(Ordering::Relaxed));
-        if !before.is_front() || before.has_runs() && self.not_single(page).is_some() {
+        if !before.is_front() || before.has_runs() && self.is_of_run(page) {
             return false;
         }
         let bit = 1 << (page % BLOCK);
@@ -230,7 +230,7 @@ impl<'m> Front<'m> {
             // Not for every free: what singles leave is seldom a run, and then it
             // grows to a byte.
             if has_byte(free, page % BLOCK) {
-                self.list_run(block, run_around(free, page % BLOCK).1);
+                self.list_run(block, after.group(), run_around(free, page % BLOCK).1);
             }
         }
         true

@@ -17,10 +17,10 @@
 /// A chunk's state. All zeroes: it is the treap's.
 ///
 /// ```text
-///  63..32    31..16   15..8   3    2     1     0
-/// ┌─────────┬────────┬───────┬────┬─────┬─────┬─────┐
-/// │ owner   │ returns│ group │runs│ready│owned│front│
-/// └─────────┴────────┴───────┴────┴─────┴─────┴─────┘
+///  63..32    31..16   15..8    4      3    2     1     0
+/// ┌─────────┬────────┬───────┬────────┬────┬─────┬─────┬─────┐
+/// │ owner   │ returns│ group │released│runs│ready│owned│front│
+/// └─────────┴────────┴───────┴────────┴────┴─────┴─────┴─────┘
 /// ```
 ///
 /// Returns are counted, modulo 2^16, so that a chunk that was opened again is told
@@ -33,6 +33,8 @@ const OWNED: u64 = 1 << 1;
 const READY: u64 = 1 << 2;
 /// A bit of a state: runs were handed out of the chunk since it was opened.
 pub(super) const RUNS: u64 = 1 << 3;
+/// A bit of a state: pages of the chunk were released since it was opened.
+pub(super) const RELEASED: u64 = 1 << 4;
 const GROUP: u32 = 8;
 const RETURNS: u32 = 16;
 const OWNER: u32 = 32;
@@ -91,6 +93,12 @@ impl State {
         self.0 & RUNS != 0
     }
 
+    /// Returns whether pages of it were released, and may be so still.
+    #[inline]
+    pub(super) const fn may_be_released(self) -> bool {
+        self.0 & RELEASED != 0
+    }
+
     /// Returns the group whose pages it holds.
     pub(super) const fn group(self) -> usize {
         (self.0 >> GROUP) as u8 as usize
@@ -135,9 +143,11 @@ mod tests {
         assert_eq!((quiet.owner(), quiet.group()), (None, 1));
         let ready = quiet.listed().expect("nobody owns it");
         assert!(ready.is_ready(1) && !ready.is_ready(0) && ready.listed().is_none());
-        let again = State(ready.0 | RUNS).claimed(NOBODY).expect("it is ready");
+        let again = State(ready.0 | RUNS | RELEASED);
+        let again = again.claimed(NOBODY).expect("it is ready");
         assert_eq!(again.owner(), Some(NOBODY));
-        assert!(!again.is_ready(1) && again.has_runs());
+        assert!(!again.is_ready(1) && again.has_runs() && again.may_be_released());
+        assert!(again.left().may_be_released() && !again.closed().may_be_released());
         assert_eq!(State::TREAP.claimed(0), None);
         assert_eq!(State::TREAP.listed(), None);
     }

@@ -42,7 +42,7 @@ fn a_chunk_that_is_released_in_part_meanwhile_goes_back_as_no_backed_one() {
         let taken = model.front.take_resident(0);
         let released = other.join().expect("it did not fail");
         assert!(taken != released);
-        let listed = [model.front.full, model.front.mixed].map(|list| list.first());
+        let listed = [model.front.full(), model.front.mixed()].map(|list| list.first());
         assert!(taken || listed.contains(&Some(0)), "it would never go back");
     });
 }

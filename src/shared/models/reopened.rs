@@ -11,8 +11,8 @@ fn a_chunk_that_is_opened_while_it_is_unlisted_is_listed() {
     explore(|| {
         // It went to the treap, and nobody has looked since.
         let model = Model::new([0; BLOCKS], State::TREAP);
-        model.front.bins[0][BINS - 1].set(0);
-        model.front.bins[0][BINS - 1].set(1);
+        model.front.runs(0, BINS - 1).set(0);
+        model.front.runs(0, BINS - 1).set(1);
         let other = {
             let model = Arc::clone(&model);
             thread::spawn(move || model.front.take_run(2, 0))

@@ -195,12 +195,14 @@ impl AtomicU64 {
         self.access(|_| word, true)
     }
 
-    pub(super) fn fetch_or(&self, bits: u64, _: Ordering) {
-        self.access(|word| word | bits, false);
+    pub(super) fn fetch_or(&self, bits: u64, _: Ordering) -> u64 {
+        // Of hints alone it matters what they were.
+        let before = self.access(|word| word | bits, self.is(Role::Other));
         TURN.with(|turn| {
             turn.claimed
                 .set(turn.claimed.get() || self.is(Role::Claimed))
         });
+        before
     }
 
     pub(super) fn fetch_and(&self, bits: u64, _: Ordering) -> u64 {

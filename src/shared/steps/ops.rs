@@ -215,9 +215,9 @@ impl Machine {
     fn locked(&self, step: impl FnOnce(u64) -> u64) -> Option<u64> {
         let front = &self.front;
         let mut treap = self.books.lock(LOCKED)?;
-        if front.full.may_have_any() {
-            while let Some(chunk) = front.full.first() {
-                front.full.clear(chunk);
+        if front.full().may_have_any() {
+            while let Some(chunk) = front.full().first() {
+                front.full().clear(chunk);
                 if front.take_whole(chunk) {
                     front.close(chunk);
                     treap = CHUNK_THERE;

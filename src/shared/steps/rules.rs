@@ -73,7 +73,7 @@ pub(super) fn at_rest(world: &World, machine: &Machine, runs: bool) -> Result<()
                 .iter()
                 .any(|word| worth(word.load(super::atomic::Ordering::SeqCst)))
         };
-        let is_listed = machine.front.ready[0].first() == Some(0);
+        let is_listed = machine.front.ready(0).first() == Some(0);
         if any(&|word| has(word, READY)) && !(state.is_ready(0) && is_listed) {
             return Err("a chunk with pages enough is listed, if nobody owns it");
         }

@@ -20,10 +20,10 @@ pub(super) const FULL: usize = READY + 1;
 /// The lock, and what it guards: whether the treap has the chunk.
 pub(super) const BOOKS: usize = FULL + 1;
 pub(super) const RUNS: usize = BOOKS + 1;
-/// The blocks that have runs of two pages, and of three.
+/// The blocks that have runs of two pages, and of three; and whether there are any.
 const BINS: usize = RUNS + BLOCKS;
 /// What each CPU handed out last.
-const LAST: usize = BINS + 2;
+const LAST: usize = BINS + 3;
 const WORDS: usize = LAST + CPUS;
 
 /// The treap has nothing; it has the chunk; somebody has the lock.
@@ -131,14 +131,16 @@ impl Machine {
         let memory: &'static [AtomicU64] = Box::leak(memory.into_boxed_slice());
         let books: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(0)));
         let front = Front::new(memory, CHUNK, CPUS).expect("enough words");
-        // The one word that somebody just set.
+        // The words that somebody just set: the hint's, and what says that there is one.
         let set = || {
             let mut set = memory
                 .iter()
                 .filter(|word| word.load(Ordering::SeqCst) != 0);
-            let word = set.next().expect("a hint is somewhere");
-            word.put(0);
-            word
+            let any = set.next().expect("it is said somewhere");
+            let hint = set.next().expect("a hint is somewhere");
+            any.put(0);
+            hint.put(0);
+            (hint, any)
         };
         let places: Vec<Place<'static>> = (0..CPUS)
             .map(|cpu| front.place(cpu, 0).expect("a CPU"))
@@ -148,15 +150,20 @@ impl Machine {
         words.extend(front.words(Bits::Claimed, 0));
         words.push(&front.states[0]);
         words.extend(places.iter().map(|place| place.block));
-        front.ready[0].set(0);
-        words.push(set());
-        front.full.set(0);
-        words.push(set());
+        // Nobody asks which of these have any.
+        front.ready(0).set(0);
+        words.push(set().0);
+        front.full().set(0);
+        words.push(set().0);
         words.push(books);
         words.extend(front.words(Bits::Runs, 0));
         for bin in 0..2 {
-            front.bins[0][bin].set(0);
-            words.push(set());
+            front.runs(0, bin).set(0);
+            let (hint, any) = set();
+            words.push(hint);
+            if bin == 1 {
+                words.push(any);
+            }
         }
         words.extend(places.iter().map(|place| place.last));
         assert_eq!(words.len(), WORDS);
