@@ -23,9 +23,11 @@ pub(super) const BINS: usize = MAX_RUN as usize;
 const CHUNK_LISTS: usize = GROUPS + 2;
 const FULL: usize = GROUPS;
 const MIXED: usize = GROUPS + 1;
-/// Words for a CPU: two cache lines, because neighbouring lines are fetched
-/// together.
-const STRIDE: usize = 16;
+/// Words of two cache lines, which neither CPUs nor chunks share: neighbouring lines
+/// are fetched together.
+const LINES: usize = 16;
+/// Words for a CPU.
+const STRIDE: usize = LINES;
 /// The word of a CPU in which the page is that it handed out last.
 const LAST: usize = GROUPS;
 /// And the block in which it found a page last when pages were scarce.
@@ -68,6 +70,8 @@ pub(super) const fn front_words(pages: u32, cpus: usize) -> Option<usize> {
     let chunks = pages / CHUNK;
     let per_chunk = KINDS * BLOCKS + 1;
     let parts = [
+        // What comes before the first line.
+        Some(LINES - 1),
         cpus.checked_mul(STRIDE),
         (chunks as usize).checked_mul(per_chunk),
         words_for(CHUNK_LISTS, chunks),
@@ -116,6 +120,9 @@ impl<'m> Front<'m> {
     /// if they are too few, or there is no CPU.
     pub(super) fn new(mut memory: &'m [AtomicU64], pages: u32, cpus: usize) -> Option<Self> {
         let chunks = pages / CHUNK;
+        // Memory is given as words, and may begin within a line.
+        let before = memory.as_ptr().align_offset(LINES * size_of::<u64>());
+        memory = memory.get(if before < LINES { before } else { 0 }..)?;
         let mut take = |count: usize| {
             let (taken, rest) = memory.split_at_checked(count)?;
             memory = rest;

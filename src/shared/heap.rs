@@ -80,8 +80,10 @@ pub struct SharedHeap<'m, B, C> {
     pub(super) cpu: C,
 }
 
-/// What the fast paths need, without the lock.
+/// What the fast paths need, without the lock: in lines of its own, which whoever has
+/// the lock does not write to.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(super) struct Tier<'m> {
     pub(super) front: Front<'m>,
     pub(super) window: Window,

@@ -7,8 +7,9 @@ use crate::page::Window;
 use crate::span::Metadata;
 
 /// Returns how many words of 8 bytes the front tier of a heap over `window`
-/// takes, for `cpus` CPUs: about 0.014 % of the window, and 128 bytes for each
-/// CPU. `None` if the number overflows.
+/// takes, for `cpus` CPUs: about 0.014 % of the window, 128 bytes for each CPU, and
+/// 128 more, because it begins with a cache line wherever its memory does. `None` if
+/// the number overflows.
 #[must_use]
 pub const fn front_words(window: &Window, cpus: usize) -> Option<usize> {
     super::front::front_words(window.pages().get(), cpus)
