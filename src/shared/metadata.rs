@@ -73,3 +73,27 @@ impl<const WORDS: usize> Default for StaticFront<WORDS> {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::front::{Front, front_words};
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn cpus_have_lines_of_their_own_wherever_the_memory_begins() {
+        let pages = 1024;
+        let words = front_words(pages, 2).expect("a size");
+        let memory: Vec<_> = (0..words + 16).map(|_| AtomicU64::new(0)).collect();
+        for begin in 0..16 {
+            let given = &memory[begin..begin + words];
+            let front = Front::new(given, pages, 2).expect("enough, wherever it begins");
+            assert!(Front::new(&given[..words - 16], pages, 2).is_none());
+            let lines = [0, 1].map(|cpu| {
+                let place = front.place(cpu, 0).expect("a CPU");
+                core::ptr::from_ref(place.block) as usize
+            });
+            assert_eq!(lines.map(|line| line % 128), [0, 0]);
+        }
+    }
+}
