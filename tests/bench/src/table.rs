@@ -50,10 +50,14 @@ impl Table<'_> {
     ) -> fmt::Result {
         let mut rows: Vec<_> = self.0.rows.iter().filter(|row| shows(row)).collect();
         rows.sort_by_key(|row| row.figure);
+        // A row that no peer is in says nothing, unless none was asked for.
+        let is_peer = |about: &About| about.side == Side::Peer;
+        let all = || self.0.rows.iter().flat_map(|row| &row.cells);
+        let alone = !all().any(|cell| is_peer(&cell.about));
         rows.retain(|row| {
             let mut cells = row.cells.iter().filter(|cell| belongs(&cell.about));
             cells.any(|cell| {
-                cell.about.side == Side::Peer && (cell.median().is_some() || cell.is_late())
+                (alone || is_peer(&cell.about)) && (cell.median().is_some() || cell.is_late())
             })
         });
         let columns: Vec<_> = crate::adaptor::all()

@@ -60,10 +60,10 @@ const BATCH: usize = 1024;
 fn play<R: PageRuns>(
     trace: &Trace,
     runs: &mut R,
+    table: &mut [Option<R::Block>],
     mut until: Until,
     mut after: impl FnMut(usize),
 ) -> (Paced, u32) {
-    let mut table: Vec<Option<R::Block>> = resident::table(None, trace.seats as usize);
     let (mut done, mut refused) = (0, 0);
     let mut switches = trace.switches.iter().peekable();
     let mut looks = 0;
@@ -112,6 +112,12 @@ fn play<R: PageRuns>(
     (paced, refused)
 }
 
+/// Returns a place for each block of a trace that is live at a time. To make them takes a
+/// millisecond, which is no allocator's.
+fn seats<R: PageRuns>(trace: &Trace) -> Vec<Option<R::Block>> {
+    resident::table(None, trace.seats as usize)
+}
+
 fn late(done: Paced, trace: &Trace, took: u64) -> Result<(), Stop> {
     let what = || Figure::Event.to_string();
     finished(what, done, trace.ops.len() as u32, took)
@@ -124,8 +130,9 @@ fn late(done: Paced, trace: &Trace, took: u64) -> Result<(), Stop> {
 /// If it takes too long.
 #[inline(never)]
 pub fn time<R: PageRuns>(trace: &Trace, runs: &mut R, meter: &mut Meter) -> Result<(), Stop> {
+    let mut seats = seats::<R>(trace);
     let begin = thread_ns();
-    let (done, _) = play(trace, runs, meter.until(), |_| {});
+    let (done, _) = play(trace, runs, &mut seats, meter.until(), |_| {});
     let took = thread_ns() - begin;
     late(done, trace, took)?;
     meter.note(Figure::Event, done.ns(took));
@@ -161,9 +168,10 @@ pub fn each<R: PageRuns>(
     least: &mut Least,
     meter: &Meter,
 ) -> Result<(), Stop> {
+    let mut seats = seats::<R>(trace);
     let begin = thread_ns();
     let mut last = Instant::now();
-    let (done, _) = play(trace, runs, meter.until(), |index| {
+    let (done, _) = play(trace, runs, &mut seats, meter.until(), |index| {
         let took = last.elapsed().as_nanos().min(u128::from(u32::MAX)) as u32;
         least.took[index] = least.took[index].min(took);
         last = Instant::now();
@@ -184,8 +192,9 @@ pub fn check<R: PageRuns>(
 ) -> Result<(), Stop> {
     let (mut sum, mut by_time, mut now_ms) = (0, 0, 0);
     let mut ticks = trace.ticks.iter().peekable();
+    let mut seats = seats::<R>(trace);
     let begin = thread_ns();
-    let (done, refused) = play(trace, runs, meter.until(), |index| {
+    let (done, refused) = play(trace, runs, &mut seats, meter.until(), |index| {
         let free = u64::from(claims.free_huge());
         sum += free;
         let next = index as u64 + 1;

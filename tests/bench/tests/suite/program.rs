@@ -29,6 +29,18 @@ fn a_small_selection_is_printed_as_json() {
 }
 
 #[test]
+fn one_contender_alone_has_a_table_too() {
+    for name in ["SharedHeap", "null", "bitmap"] {
+        let chosen = ["--works", "w1", "--contenders", name];
+        let out = bench(&[&chosen[..], &["--ranges", "1", "--rounds", "1"]].concat());
+        assert!(out.status.success(), "{out:?}");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let (title, row) = (text.contains(name), text.contains("\nW1 pair, 1 GiB   "));
+        assert!(title && row, "{name}:\n{text}");
+    }
+}
+
+#[test]
 fn what_does_not_exist_is_refused_with_code_2() {
     for arguments in [
         &["--contenders", "nobody"][..],
