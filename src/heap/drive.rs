@@ -8,10 +8,12 @@
 //! idle memory elsewhere first: no more than it needs and a huge page, in a few calls
 //! of the backing. If that is not enough, it fails.
 
+use super::budget::{Budget, Release, ReleaseEnd};
+use super::error::{AllocAtError, AllocError, ResizeError};
 use super::extend::Growing;
 use super::ledger::Ledger;
 use super::release::LOOKS;
-use super::request::{AllocAtError, AllocError, Budget, Release, ReleaseEnd, Request, ResizeError};
+use super::request::Request;
 use super::take::{Begun, Taking};
 use crate::backing::{Backing, Refused};
 use crate::page::{PageCount, PageRange};

@@ -4,10 +4,10 @@
 //! end; only then does the span change, so that a refused commit leaves it as
 //! it was.
 
+use super::error::ResizeError;
 use super::give::BadHandle;
 use super::ledger::Ledger;
 use super::place::Place;
-use super::request::ResizeError;
 use super::take::{Begun, NoSlot};
 use crate::page::PageCount;
 use crate::span::Span;

@@ -5,11 +5,21 @@
 //! takes its slots before anything changes.
 
 use super::carve::cuts;
+use super::error::{FreeError, ResizeError};
 use super::ledger::Ledger;
-use super::request::{FreeError, ResizeError, Rest};
 use super::settle::Idle;
 use crate::page::{PageCount, PageRange};
 use crate::span::{Marks, SlotId, Span};
+
+/// What remains of a span of which a part was freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "these handles are the only ones to what remains"]
+pub struct Rest {
+    /// The pages before the freed part.
+    pub low: Option<Span>,
+    /// The pages behind the freed part.
+    pub high: Option<Span>,
+}
 
 /// Why a handle is not good.
 #[derive(Clone, Copy, Debug)]

@@ -7,14 +7,17 @@
 //! commit can fail, and then nothing has changed; and no hook runs with the
 //! books locked.
 //!
-//! The files beside this one, from the bottom up: `ledger` (the books), `carve`
+//! The files beside this one, from the bottom up: `request`, `budget`, `error` (what is
+//! asked for, and the answers), `ledger` (the books), `carve`
 //! and `settle` (out of the free spans, and back), `place` (where a request
 //! goes), `take`, `extend`, `give`, `region` and `release` (the verbs' halves),
 //! `drive` (begin, hook, finish), `check`.
 
+mod budget;
 mod carve;
 mod check;
 mod drive;
+mod error;
 mod extend;
 mod give;
 mod held;
@@ -27,14 +30,14 @@ mod settle;
 mod stats;
 mod take;
 
+pub use budget::{Budget, Release, ReleaseEnd};
 pub use check::Inconsistency;
 pub(crate) use drive::{Books, LIMIT_CALLS};
+pub use error::{AllocAtError, AllocError, FreeError, RegionError, ResizeError};
+pub use give::Rest;
 pub(crate) use ledger::Ledger;
 pub(crate) use release::BATCH;
-pub use request::{
-    AllocAtError, AllocError, Budget, Class, FreeError, RegionError, Release, ReleaseEnd, Request,
-    ResizeError, Rest,
-};
+pub use request::{Class, Request};
 pub use stats::Stats;
 
 pub(crate) mod verbs {

@@ -8,8 +8,9 @@
 //!
 //! Nothing here changes anything.
 
+use super::error::AllocError;
 use super::ledger::Ledger;
-use super::request::{AllocError, Request};
+use super::request::Request;
 use crate::span::{Kinds, SlotId};
 use crate::treap::Query;
 

@@ -5,8 +5,8 @@
 //! touches it. Its ends lie on physical pages, so that every partial physical
 //! page inside it has a neighbour that backs it.
 
+use super::error::RegionError;
 use super::ledger::Ledger;
-use super::request::RegionError;
 use super::settle::Idle;
 use crate::backing::Residency;
 use crate::page::{PageCount, PageRange};

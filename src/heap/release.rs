@@ -12,9 +12,9 @@
 //! released, and the rest as it was. The walk keeps a page number, not a node,
 //! so that it goes on wherever others have changed the tree meanwhile.
 
+use super::budget::{Budget, ReleaseEnd};
 use super::carve::cuts;
 use super::ledger::Ledger;
-use super::request::{Budget, ReleaseEnd};
 use super::settle::Idle;
 use crate::page::{Page, PageCount, PageRange};
 use crate::span::{Hold, Kinds, Link, Marks, SlotId};

@@ -12,9 +12,10 @@
 //! released remainder afterwards, uncounted, or is resident if that is gone.
 
 use super::carve::cuts;
+use super::error::{AllocAtError, AllocError};
 use super::ledger::Ledger;
 use super::place::Place;
-use super::request::{AllocAtError, AllocError, Request};
+use super::request::Request;
 use super::settle::Idle;
 use crate::page::{Page, PageRange};
 use crate::span::{Marks, SlotId, Span};

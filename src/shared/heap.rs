@@ -11,13 +11,12 @@ use core::fmt;
 
 use super::cpu::Cpu;
 use super::front::{Bits, Front, MAX_RUN};
+use super::reclaim::return_some;
 use super::word::{BLOCK, CHUNK};
 use crate::backing::Backing;
 use crate::heap::{AllocAtError, AllocError, Books, Class, FreeError, Ledger, Request, verbs};
 use crate::page::{Page, PageCount, PageRange, Window};
 
-/// Chunks that are returned whenever the lock is taken, at the most.
-const RETURNS: u32 = 2;
 pub(super) const ONE: PageCount = PageCount::new(1);
 
 /// A page heap for many CPUs.
@@ -246,17 +245,6 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         self.free_part(self.range_at(address, pages)?)
     }
 
-    /// Gives back the pages that a CPU has claimed, and the chunks it owns: it
-    /// goes offline, or sleeps. If it allocates again all the same, it claims
-    /// anew.
-    pub fn offline(&self, cpu: usize) {
-        if let Some(tier) = self.tier.get() {
-            let places = (0..).map_while(|group| tier.front.place(cpu, group));
-            places.for_each(|place| tier.front.drain(place));
-            self.locked(|_| ());
-        }
-    }
-
     /// Returns the backing.
     #[must_use]
     pub const fn backing(&self) -> &B {
@@ -345,31 +333,6 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         done
     }
 
-    /// Gives back what all CPUs have claimed.
-    pub(super) fn drain(&self) {
-        if let Some(tier) = self.tier.get() {
-            tier.front
-                .places()
-                .for_each(|place| tier.front.drain(place));
-        }
-    }
-
-    /// Gives the treap all chunks without a page in use; of those that are released in
-    /// part, as many as so many calls of the backing are enough for.
-    pub(super) fn reclaim_chunks(&self, calls: u32) -> bool {
-        let Some(tier) = self.tier.get() else {
-            return false;
-        };
-        self.drain();
-        let mut any = false;
-        // Where it is found which of them are released in part.
-        while tier.front.full().may_have_any() {
-            any = true;
-            self.locked(|_| ());
-        }
-        self.release_mixed(tier, calls) || any
-    }
-
     pub(super) fn tier(&self) -> Option<&Tier<'m>> {
         self.tier.get()
     }
@@ -378,25 +341,6 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
     pub(super) fn locked<R>(&self, step: impl FnOnce(&mut Ledger<'m>) -> R) -> R {
         let mut books = self;
         books.with(step)
-    }
-}
-
-/// Gives the treap some of the chunks that are listed as free, with the lock
-/// held.
-fn return_some<'m>(tier: &Tier<'m>, books: &mut Ledger<'m>) {
-    if !tier.front.full().may_have_any() {
-        return;
-    }
-    for _ in 0..RETURNS {
-        let Some(chunk) = tier.front.full().first() else {
-            return;
-        };
-        tier.front.full().clear(chunk);
-        if tier.front.take_resident(chunk) {
-            tier.front.close(chunk);
-            // It is one span in use, the front tier's.
-            let _ = books.free_at(tier.address(chunk), PageCount::new(CHUNK));
-        }
     }
 }
 

@@ -12,9 +12,10 @@
 //! first), `front` (where each word is), `single` (single pages), `chunk` (chunks
 //! and their lists), `run` (runs), `marks` (which pages are not backed), `cpu` (what
 //! is asked of the machine), `metadata`, `heap` (the verbs), `set_up` (its books and
-//! its memory), `search` (where pages are found), `residency` (giving memory back),
-//! `count` (counters and checks). `models` and `steps` are for tests: interleavings
-//! under weak memory, and all of them under a strong one.
+//! its memory), `reclaim` (chunks given back), `search` (where pages are found),
+//! `residency` (giving memory back), `count` (counters and checks). `models` and
+//! `steps` are for tests: interleavings under weak memory, and all of them under a
+//! strong one.
 
 mod atomic;
 mod chunk;
@@ -30,6 +31,8 @@ mod marks;
 mod metadata;
 #[cfg(all(test, loom))]
 mod models;
+#[cfg(not(all(test, loom)))]
+mod reclaim;
 #[cfg(not(all(test, loom)))]
 mod residency;
 mod run;

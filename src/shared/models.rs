@@ -8,6 +8,8 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release --lib shared::models`
 
+mod chunks;
+mod hints;
 mod released;
 mod reopened;
 
@@ -20,7 +22,6 @@ use loom::thread;
 
 use super::atomic::{AtomicU64, Ordering};
 use super::front::{Bits, Front, Place, front_words};
-use super::hints::{Lists, words_for};
 use super::state::State;
 use super::word::{BLOCK, BLOCKS, CHUNK};
 
@@ -232,163 +233,6 @@ fn two_refills_of_one_cpu_lose_no_page() {
 }
 
 #[test]
-fn a_ready_chunk_is_claimed_by_one_cpu() {
-    explore(|| {
-        let model = Model::new([u64::MAX, 0], ready());
-        model.front.ready(0).set(0);
-        let other = {
-            let model = Arc::clone(&model);
-            thread::spawn(move || model.front.claim_ready(0, model.place(1).id))
-        };
-        let mine = model.front.claim_ready(0, model.place(0).id);
-        let theirs = other.join().expect("it did not fail");
-        assert!(mine.is_some() != theirs.is_some(), "{mine:?} {theirs:?}");
-        let owner = if mine.is_some() { 0 } else { 1 };
-        assert_eq!(model.front.state(0).owner(), Some(model.place(owner).id));
-        assert_eq!(model.front.ready(0).first(), None);
-    });
-}
-
-#[test]
-fn a_chunk_is_listed_while_its_stale_hint_is_cleared() {
-    explore(|| {
-        // One page below what is listed, but a hint says that it is.
-        let model = Model::new([(1 << 8) - 2, 0], quiet());
-        model.front.ready(0).set(0);
-        let other = {
-            let model = Arc::clone(&model);
-            thread::spawn(move || assert_eq!(model.front.free_page(0), Some(Ok(()))))
-        };
-        let claimed = model.front.claim_ready(0, model.place(1).id);
-        other.join().expect("it did not fail");
-        if claimed.is_none() {
-            assert!(model.front.state(0).is_ready(0));
-            assert_eq!(
-                model.front.ready(0).first(),
-                Some(0),
-                "nobody would find it"
-            );
-        }
-    });
-}
-
-#[test]
-fn a_chunk_that_is_left_while_its_pages_are_freed_is_listed() {
-    explore(|| {
-        // One page below what is listed, in one block; the free makes it enough.
-        let model = Model::owned([(1 << 8) - 2, 0], 0);
-        let other = {
-            let model = Arc::clone(&model);
-            thread::spawn(move || assert_eq!(model.front.free_page(0), Some(Ok(()))))
-        };
-        model.front.leave(0);
-        other.join().expect("it did not fail");
-        assert!(model.front.state(0).is_ready(0));
-        assert_eq!(model.front.ready(0).first(), Some(0));
-    });
-}
-
-#[test]
-fn the_last_free_of_a_chunk_and_its_return_do_not_miss_each_other() {
-    explore(|| {
-        let model = Model::new([u64::MAX; BLOCKS], quiet());
-        model.front.relist(1);
-        let other = {
-            let model = Arc::clone(&model);
-            // Out of the second block: the first is taken whole and put back.
-            thread::spawn(move || {
-                if let Some(page) = model.front.take_run(2, 0) {
-                    assert_eq!(model.front.free_run(page, 2), Some(Ok(())));
-                }
-            })
-        };
-        let taken = model.front.take_whole(0);
-        other.join().expect("it did not fail");
-        if taken {
-            assert_eq!(model.free_pages(), []);
-        } else {
-            assert_eq!(model.free_pages().len(), CHUNK as usize);
-            assert_eq!(
-                model.front.full().first(),
-                Some(0),
-                "it would never go back"
-            );
-            assert!(model.front.state(0).is_ready(0), "nobody would use it");
-        }
-    });
-}
-
-#[test]
-fn a_free_that_the_return_of_its_chunk_overtakes_is_a_free() {
-    explore(|| {
-        let mut free = [u64::MAX; BLOCKS];
-        free[0] = 0;
-        let model = Model::new(free, quiet());
-        let other = {
-            let model = Arc::clone(&model);
-            thread::spawn(move || model.front.free_page(0))
-        };
-        // All other pages of the block are freed at once.
-        model.front.words(Bits::Free, 0)[0].fetch_or(!1, Ordering::SeqCst);
-        model.return_it();
-        let freed = other.join().expect("it did not fail");
-        assert_eq!(freed, Some(Ok(())));
-        assert!(model.is_one_s());
-    });
-}
-
-#[test]
-fn a_second_free_beside_a_return_changes_nothing() {
-    explore(|| {
-        let model = Model::new([u64::MAX; BLOCKS], quiet());
-        // Whether it is told to be one is a matter of luck: the page is free.
-        let other = {
-            let model = Arc::clone(&model);
-            thread::spawn(move || {
-                let _ = model.front.free_page(0);
-            })
-        };
-        model.return_it();
-        other.join().expect("it did not fail");
-        assert!(model.is_one_s());
-    });
-}
-
-#[test]
-fn a_chunk_that_cannot_be_taken_whole_is_listed_as_it_was() {
-    explore(|| {
-        let model = Model::new([u64::MAX; BLOCKS], ready());
-        model.front.ready(0).set(0);
-        model.front.relist(1);
-        let other = {
-            let model = Arc::clone(&model);
-            thread::spawn(move || model.front.take_run(2, 0))
-        };
-        let taken = model.front.take_whole(0);
-        let run = other.join().expect("it did not fail");
-        assert!(taken != run.is_some());
-        assert!(taken || model.front.state(0).is_ready(0));
-    });
-}
-
-#[test]
-fn a_chunk_with_a_claimed_page_does_not_go_back() {
-    explore(|| {
-        let model = Model::new([u64::MAX; BLOCKS], ready());
-        model.front.ready(0).set(0);
-        let other = {
-            let model = Arc::clone(&model);
-            thread::spawn(move || model.take(model.place(1)))
-        };
-        let returned = model.front.take_whole(0);
-        let page = other.join().expect("it did not fail");
-        assert!(returned != page.is_some());
-        let left = model.free_pages().len() as u32;
-        assert_eq!(left, if returned { 0 } else { CHUNK - 1 });
-    });
-}
-
-#[test]
 fn a_run_and_a_page_of_one_block_do_not_overlap() {
     explore(|| {
         let model = Model::owned([0b1_1111, 0], 0);
@@ -406,69 +250,4 @@ fn a_run_and_a_page_of_one_block_do_not_overlap() {
         pages.sort_unstable();
         assert_eq!(pages, [0, 1, 2, 3, 4]);
     });
-}
-
-#[test]
-fn a_hint_that_is_set_while_another_is_cleared_is_found() {
-    explore(|| {
-        let lists = lists(2, 128);
-        lists.of(1).set(70);
-        let other = {
-            let lists = Arc::clone(&lists);
-            thread::spawn(move || lists.of(1).clear(70))
-        };
-        lists.of(1).set(71);
-        other.join().expect("it did not fail");
-        assert_eq!(lists.of(1).first(), Some(71));
-        assert_eq!(lists.first_of(0..2), Some(1));
-    });
-}
-
-#[test]
-fn a_hint_is_found_although_others_clear_above_it() {
-    explore(|| {
-        // Three levels: one clears the second, for it emptied the third, and another the
-        // first, for it saw the second empty; and all the while there is a number.
-        let lists = lists(1, 64 * 64 + 1);
-        lists.of(0).set(70);
-        let steps: [fn(&Lists<'_>); 3] = [
-            |lists| lists.of(0).clear(70),
-            |lists| lists.of(0).set(71),
-            |lists| {
-                let _ = lists.of(0).first();
-            },
-        ];
-        let threads = steps.map(|step| {
-            let lists = Arc::clone(&lists);
-            thread::spawn(move || step(&lists))
-        });
-        for thread in threads {
-            thread.join().expect("it did not fail");
-        }
-        assert_eq!(lists.of(0).first(), Some(71));
-        assert_eq!(lists.first_of(0..1), Some(0));
-    });
-}
-
-#[test]
-fn a_set_that_is_found_to_be_empty_while_it_is_filled_is_found() {
-    explore(|| {
-        let lists = lists(2, 1);
-        lists.of(1).set(0);
-        lists.of(1).clear(0);
-        let looks = {
-            let lists = Arc::clone(&lists);
-            thread::spawn(move || lists.first_of(0..2))
-        };
-        lists.of(1).set(0);
-        let _ = looks.join().expect("it did not fail");
-        assert_eq!(lists.first_of(0..2), Some(1));
-    });
-}
-
-fn lists(sets: usize, len: u32) -> Arc<Lists<'static>> {
-    let words = words_for(sets, len).expect("a size");
-    let memory: Vec<AtomicU64> = (0..words).map(|_| AtomicU64::new(0)).collect();
-    let mut memory: &'static [AtomicU64] = Box::leak(memory.into_boxed_slice());
-    Arc::new(Lists::new(&mut memory, sets, len).expect("enough words"))
 }

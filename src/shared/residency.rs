@@ -37,22 +37,6 @@ impl<B: Backing, C: Cpu> SharedHeap<'_, B, C> {
         self.release(Budget::ALL)
     }
 
-    /// Makes idle what CPUs have claimed and the chunks that they own, as far as
-    /// nobody uses them.
-    pub fn gather(&self) {
-        self.drain();
-        if let Some(tier) = self.tier() {
-            self.return_all(tier);
-        }
-    }
-
-    /// Gives the treap all chunks that are listed as free as a whole.
-    fn return_all(&self, tier: &Tier<'_>) {
-        while tier.front.full().may_have_any() {
-            self.locked(|_| ());
-        }
-    }
-
     /// Gives back free pages inside of chunks that are in part in use, at most
     /// `budget`, from the top down. It breaks huge pages: for when the host must
     /// have memory.

@@ -46,3 +46,20 @@ fn a_chunk_that_is_released_in_part_meanwhile_goes_back_as_no_backed_one() {
         assert!(taken || listed.contains(&Some(0)), "it would never go back");
     });
 }
+
+#[test]
+fn whoever_is_handed_a_page_sees_whether_it_was_released() {
+    explore(|| {
+        let model = Model::new([1, 0], quiet());
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || release_one(&model))
+        };
+        let page = model.front.claim_anywhere(model.place(0));
+        let seen = page.is_some_and(|page| model.front.is_released(page, 1));
+        let released = other.join().expect("it did not fail");
+        // Either the page was out while somebody looked for it, or it is released by
+        // now just if it was seen to be.
+        assert!(page.is_none() || seen == released);
+    });
+}
