@@ -53,6 +53,7 @@ impl<'m> Front<'m> {
             // Release: the pages come with whatever the treap's lock ordered.
             word.store(FULL, Ordering::SeqCst);
         }
+        self.nonempty().set(chunk);
         if let Some(bin) = bin_of(BLOCK) {
             let whole = self.runs(place.group, bin);
             whole.set_some(chunk * BLOCKS as u32, BLOCKS as u32);
@@ -80,6 +81,7 @@ impl<'m> Front<'m> {
     /// Gives back what is claimed of a chunk that was left, and lists it.
     pub(super) fn abandon(&self, chunk: u32) {
         self.unclaim(chunk);
+        self.nonempty().set(chunk);
         self.settle(chunk);
         for block in blocks(chunk) {
             self.relist(block);

@@ -128,6 +128,8 @@ impl Front<'_> {
                 Some("a page is free in its word or claimed, not both")
             } else if claimed != 0 && self.state(chunk).owner().is_none() {
                 Some("nothing of a chunk that nobody owns is claimed")
+            } else if word != 0 && !self.nonempty().contains(chunk) {
+                Some("a chunk with a free page is found by who needs the last one")
             } else if load(Bits::Runs) & (word | claimed) != 0 {
                 Some("no free page continues a run")
             } else if load(Bits::Runs) & 1 != 0 {

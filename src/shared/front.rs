@@ -19,10 +19,11 @@ pub(super) const GROUPS: usize = 2;
 pub(super) const MAX_RUN: u32 = 16;
 /// Lists of blocks, by the length of a run of free pages that they have.
 pub(super) const BINS: usize = MAX_RUN as usize;
-/// Lists of chunks: those for a CPU to own, by group, and two more.
-const CHUNK_LISTS: usize = GROUPS + 2;
+/// Lists of chunks: those for a CPU to own, by group, and three more.
+const CHUNK_LISTS: usize = GROUPS + 3;
 const FULL: usize = GROUPS;
 const MIXED: usize = GROUPS + 1;
+const NONEMPTY: usize = GROUPS + 2;
 /// Words of two cache lines, which neither CPUs nor chunks share: neighbouring lines
 /// are fetched together.
 const LINES: usize = 16;
@@ -30,10 +31,8 @@ const LINES: usize = 16;
 const STRIDE: usize = LINES;
 /// The word of a CPU in which the page is that it handed out last.
 const LAST: usize = GROUPS;
-/// And the block in which it found a page last when pages were scarce.
-const ROTOR: usize = GROUPS + 1;
 
-const _: () = assert!(ROTOR < STRIDE);
+const _: () = assert!(LAST < STRIDE);
 
 /// What a bit of a block's word says of its page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +56,8 @@ pub(super) struct Front<'m> {
     chunks: &'m [[AtomicU64; KINDS * BLOCKS]],
     pub(super) states: &'m [AtomicU64],
     cpus: &'m [[AtomicU64; STRIDE]],
-    /// Chunks: for a CPU to own, by group; free as a whole; and of these, released in
-    /// part.
+    /// Chunks: for a CPU to own, by group; free as a whole; of these, released in part;
+    /// and all with a free page.
     listed: Lists<'m>,
     /// Blocks, by group and the length of a run.
     runs: Lists<'m>,
@@ -100,8 +99,6 @@ pub(super) struct Place<'m> {
     /// The page that the CPU handed out last, plus one; or 0, if that was claimed
     /// again since, for all it knows.
     pub(super) last: &'m AtomicU64,
-    /// The block where the search for a single page goes on.
-    pub(super) rotor: &'m AtomicU64,
 }
 
 impl Place<'_> {
@@ -163,6 +160,14 @@ impl<'m> Front<'m> {
         self.listed.of(MIXED)
     }
 
+    /// Returns the chunks that have a free page which no CPU has claimed: where the last
+    /// pages are. Whoever makes a word of a chunk other than zero puts it in; it is found
+    /// to have none only by who looks.
+    #[inline]
+    pub(super) const fn nonempty(&self) -> Hints<'_, 'm> {
+        self.listed.of(NONEMPTY)
+    }
+
     /// Returns the blocks of `group` that have a run of the lengths of `bin`.
     #[inline]
     pub(super) const fn runs(&self, group: usize, bin: usize) -> Hints<'_, 'm> {
@@ -194,7 +199,6 @@ impl<'m> Front<'m> {
             group,
             block: line.get(..GROUPS)?.get(group)?,
             last: line.get(LAST)?,
-            rotor: line.get(ROTOR)?,
         })
     }
 

@@ -163,6 +163,14 @@ impl Hints<'_, '_> {
         self.clear_at(lowest, first, mask(first % 64, count));
     }
 
+    /// Returns whether a number is in.
+    #[inline]
+    pub(super) fn contains(&self, number: u32) -> bool {
+        let lowest = self.lists.levels().last();
+        let word = lowest.and_then(|level| level.word(self.set, number / 64));
+        word.is_some_and(|word| word.load(Ordering::SeqCst) >> (number % 64) & 1 == 1)
+    }
+
     /// Returns whether there may be a number.
     #[inline]
     pub(super) fn may_have_any(&self) -> bool {
@@ -301,6 +309,7 @@ mod tests {
                 }
                 assert_eq!(hints.first(), set.first().copied(), "of {len}");
                 assert_eq!(hints.may_have_any(), !set.is_empty());
+                assert_eq!(hints.contains(number), set.contains(&number));
                 for from in 0..3 {
                     let first = (from..3).find(|&set| !sets[set].is_empty());
                     assert_eq!(lists.first_of(from..3), first);

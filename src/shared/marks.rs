@@ -69,6 +69,7 @@ impl Front<'_> {
             word.fetch_or(mask(start % BLOCK, count.min(BLOCK)), Ordering::SeqCst);
         }
         let chunk = start / CHUNK;
+        self.nonempty().set(chunk);
         if self.state(chunk).owner().is_none() {
             self.settle(chunk);
         }
@@ -165,7 +166,10 @@ mod tests {
         assert_eq!(front.free_page(page), Some(Ok(())));
         assert_eq!(front.full().first(), None, "four of its pages are claimed");
         front.note_released(released);
+        // As if all others were in use, and somebody had looked.
+        front.nonempty().clear(1);
         front.give_run_back(released);
+        assert!(front.nonempty().contains(1));
         assert_eq!(front.full().first(), Some(1));
         assert!(!front.take_resident(1), "it is released in part");
         assert_eq!(front.mixed().first(), Some(1));

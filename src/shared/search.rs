@@ -87,11 +87,11 @@ impl<'m, B: Backing, C: Cpu> SharedHeap<'m, B, C> {
         if let Ok(span) = verbs::alloc_without_growth(self, &self.backing, &one) {
             return Ok(Found::Treaps(span.range()));
         }
-        if let Some(page) = front.claim_anywhere(place) {
+        if let Some(page) = front.claim_anywhere() {
             return Ok(Found::Claimed(page));
         }
         self.drain();
-        if let Some(page) = front.claim_anywhere(place) {
+        if let Some(page) = front.claim_anywhere() {
             return Ok(Found::Claimed(page));
         }
         let found = verbs::alloc(self, &self.backing, &one);

@@ -23,6 +23,7 @@
 //! they are given back.
 
 use super::atomic::{AtomicU64, Ordering};
+use super::chunk::blocks;
 use super::front::{Bits, Front, Place};
 use super::state::State;
 use super::word::{BLOCK, BLOCKS, CHUNK, READY, WORTH, has, has_byte, run_around};
@@ -158,16 +159,22 @@ impl<'m> Front<'m> {
         }
     }
 
-    /// Takes one page from wherever there is one, looking at every word: from
-    /// where this CPU found one last, and round to there again.
-    pub(super) fn claim_anywhere(&self, place: Place<'m>) -> Option<u32> {
-        let blocks = self.chunks() * BLOCKS as u32;
-        let from = place.rotor.load(Ordering::Relaxed) as u32;
-        let mut all = (from..blocks).chain(0..from.min(blocks));
-        let (block, at) =
-            all.find_map(|block| Some((block, claim_one(self.word(Bits::Free, block)?)?)))?;
-        place.rotor.store(block.into(), Ordering::Relaxed);
-        Some(block * BLOCK + at)
+    /// Takes one page from wherever there is one: the lowest.
+    pub(super) fn claim_anywhere(&self) -> Option<u32> {
+        loop {
+            let chunk = self.nonempty().first()?;
+            let found = blocks(chunk)
+                .find_map(|block| Some(block * BLOCK + claim_one(self.word(Bits::Free, block)?)?));
+            if found.is_some() {
+                return found;
+            }
+            self.nonempty().clear(chunk);
+            // The second look.
+            let mut words = self.words(Bits::Free, chunk).iter();
+            if words.any(|word| word.load(Ordering::SeqCst) != 0) {
+                self.nonempty().set(chunk);
+            }
+        }
     }
 
     /// Frees one page of a chunk, if nothing is in the way; says no, and changes
@@ -208,22 +215,27 @@ impl<'m> Front<'m> {
         }
         let after = State(state.load(Ordering::SeqCst));
         let free = free | bit;
-        // Nothing is to be listed: somebody owns the chunk; or it is listed, and no byte
-        // is free that was not; or the block has too few free pages for either list.
-        after.owner().is_some()
-            || after.is_listed() && !has_byte(free, page % BLOCK)
-            || after.is_front() && !has(free, READY)
+        // Nothing is to be listed: that there is a free page is known; and somebody owns
+        // the chunk, or it is listed, and no byte is free that was not, or the block has too
+        // few free pages for either list.
+        (free != bit || self.nonempty().contains(page / CHUNK))
+            && (after.owner().is_some()
+                || after.is_listed() && !has_byte(free, page % BLOCK)
+                || after.is_front() && !has(free, READY))
             || self.freed(after, page, free)
     }
 
-    /// What follows a free of `page` that left `free` in its block's word, if
-    /// nobody owns the chunk, which is in state `after`. Says no, and takes the
+    /// What follows a free of `page` that left `free` in its block's word, if there was
+    /// none, or nobody owns the chunk, which is in state `after`. Says no, and takes the
     /// free back, if the page was free before.
     #[inline(never)]
     fn freed(&self, after: State, page: u32, free: u64) -> bool {
         let (block, bit) = (page / BLOCK, 1 << (page % BLOCK));
-        if free == bit && !after.is_front() {
-            return self.stands(after, block, bit);
+        if free == bit {
+            if !after.is_front() {
+                return self.stands(after, block, bit);
+            }
+            self.nonempty().set(page / CHUNK);
         }
         if after.owner().is_none() {
             self.list_freed(after, block, free);
@@ -254,6 +266,7 @@ impl<'m> Front<'m> {
         }
         // The chunk went, came back, and these are free in it once more.
         word.fetch_or(pages, Ordering::SeqCst);
+        self.nonempty().set(block / BLOCKS as u32);
         true
     }
 

@@ -81,6 +81,13 @@ fn a_free_page_is_in_one_word_and_a_page_in_use_is_backed() {
 }
 
 #[test]
+fn a_chunk_with_a_free_page_is_found() {
+    let hidden = wrong(|_, tier| tier.front.nonempty().clear(0));
+    let rule = "a chunk with a free page is found by who needs the last one";
+    assert_eq!(hidden, Some((rule, 0)));
+}
+
+#[test]
 fn a_run_goes_on_in_pages_in_use_and_not_from_block_to_block() {
     let free = wrong(|_, tier| set(tier, Bits::Runs, 0b10));
     assert_eq!(free, Some(("no free page continues a run", 0)));

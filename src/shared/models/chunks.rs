@@ -65,6 +65,22 @@ fn a_chunk_that_is_left_while_its_pages_are_freed_is_listed() {
 }
 
 #[test]
+fn a_page_that_is_freed_while_somebody_finds_none_is_found() {
+    explore(|| {
+        let model = Model::new([0; BLOCKS], quiet());
+        model.front.nonempty().set(0);
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || assert_eq!(model.front.free_page(0), Some(Ok(()))))
+        };
+        let found = model.front.claim_anywhere();
+        other.join().expect("it did not fail");
+        let later = model.front.claim_anywhere();
+        assert!(found.is_some() != later.is_some(), "{found:?}, {later:?}");
+    });
+}
+
+#[test]
 fn the_last_free_of_a_chunk_and_its_return_do_not_miss_each_other() {
     explore(|| {
         let model = Model::new([u64::MAX; BLOCKS], quiet());

@@ -55,7 +55,7 @@ fn whoever_is_handed_a_page_sees_whether_it_was_released() {
             let model = Arc::clone(&model);
             thread::spawn(move || release_one(&model))
         };
-        let page = model.front.claim_anywhere(model.place(0));
+        let page = model.front.claim_anywhere();
         let seen = page.is_some_and(|page| model.front.is_released(page, 1));
         let released = other.join().expect("it did not fail");
         // Either the page was out while somebody looked for it, or it is released by

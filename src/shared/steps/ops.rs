@@ -154,7 +154,7 @@ impl Machine {
             |page: Option<u32>, count| page.map_or(End::Nothing, |page| End::Taken(page, count));
         Some(match op {
             Op::Alloc => taken(self.alloc(place), 1),
-            Op::Anywhere => taken(front.claim_anywhere(place), 1),
+            Op::Anywhere => taken(front.claim_anywhere(), 1),
             Op::Open => {
                 self.open_chunk(place)?;
                 End::Nothing
@@ -252,9 +252,9 @@ impl Machine {
                 break;
             }
         }
-        self.front.claim_anywhere(place).or_else(|| {
+        self.front.claim_anywhere().or_else(|| {
             self.drain_all();
-            self.front.claim_anywhere(place)
+            self.front.claim_anywhere()
         })
     }
 

@@ -17,8 +17,10 @@ pub(super) const STATE: usize = CLAIMED + BLOCKS;
 pub(super) const PLACES: usize = STATE + 1;
 const READY: usize = PLACES + CPUS;
 pub(super) const FULL: usize = READY + 1;
+/// The chunk may have a free page.
+const NONEMPTY: usize = FULL + 1;
 /// The lock, and what it guards: whether the treap has the chunk.
-pub(super) const BOOKS: usize = FULL + 1;
+pub(super) const BOOKS: usize = NONEMPTY + 1;
 pub(super) const RUNS: usize = BOOKS + 1;
 /// The blocks that have runs of two pages, and of three; and whether there are any.
 const BINS: usize = RUNS + BLOCKS;
@@ -154,6 +156,8 @@ impl Machine {
         front.ready(0).set(0);
         words.push(set().0);
         front.full().set(0);
+        words.push(set().0);
+        front.nonempty().set(0);
         words.push(set().0);
         words.push(books);
         words.extend(front.words(Bits::Runs, 0));

@@ -207,7 +207,7 @@ pub const SCENES: &[Scene] = &[
         "front: all in use",
         SHARED,
         "alloc 1, refused",
-        "b + p",
+        "p + stale hints",
         |it| {
             front(it, |_| false)?;
             (0..4).try_for_each(|_| must(!it.probe(|heap| heap.alloc(&plain(1)))))
