@@ -10,13 +10,14 @@
 //! The files beside this one, from the bottom up: `atomic`, `word` (bits of a
 //! block), `state` (a chunk's, and its transitions), `hints` (where to look
 //! first), `front` (where each word is), `single` (single pages), `chunk` (chunks
-//! and their lists), `run` (runs), `marks` (which pages are not backed), `cpu` (what
-//! is asked of the machine), `metadata`, `heap` (the verbs), `set_up` (its books and
-//! its memory), `reclaim` (chunks given back), `search` (where pages are found),
-//! `residency` (giving memory back), `count` (counters and checks). `models` and
-//! `steps` are for tests: interleavings under weak memory, and all of them under a
-//! strong one.
+//! and their lists), `run` (runs), `anywhere` (the last pages), `marks` (which pages
+//! are not backed), `cpu` (what is asked of the machine), `metadata`, `heap` (the
+//! verbs), `set_up` (its books and its memory), `reclaim` (chunks given back), `search`
+//! (where pages are found), `residency` (giving memory back), `count` (counters and
+//! checks). `models` and `steps` are for tests: interleavings under weak memory, and
+//! all of them under a strong one.
 
+mod anywhere;
 mod atomic;
 mod chunk;
 #[cfg(not(all(test, loom)))]

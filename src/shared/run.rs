@@ -52,21 +52,10 @@ impl Front<'_> {
         None
     }
 
-    /// Takes a run wherever there is one, looking at every word of a chunk with a free
-    /// page.
-    pub(super) fn take_run_anywhere(&self, count: u32) -> Option<u32> {
-        let nonempty = self.nonempty();
-        let chunks = (0..self.chunks()).filter(|&chunk| nonempty.contains(chunk));
-        chunks.flat_map(blocks).find_map(|block| {
-            let claimed = self.claim_run(block, count, |free| find_run(free, count))?;
-            Some(block * BLOCK + claimed.0)
-        })
-    }
-
     /// Claims `count` pages of a block from where `find` says on; returns from
     /// where on, and how long the run was.
     #[inline]
-    fn claim_run(
+    pub(super) fn claim_run(
         &self,
         block: u32,
         count: u32,
@@ -231,31 +220,6 @@ mod tests {
     use super::super::front::front_words;
     use super::*;
     use std::vec::Vec;
-
-    #[test]
-    fn the_last_pages_are_found_wherever_they_were_freed() {
-        let words = front_words(CHUNK, 1).expect("a size");
-        let memory: Vec<_> = (0..words).map(|_| AtomicU64::new(0)).collect();
-        let front = Front::new(&memory, CHUNK, 1).expect("enough words");
-        front.open(0, front.place(0, 0).expect("a CPU"));
-        front.leave(0);
-        let taken = core::iter::from_fn(|| front.take_run(BLOCK, 0));
-        assert_eq!(taken.count(), BLOCKS);
-        assert_eq!(front.claim_anywhere(), None);
-        assert!(!front.nonempty().may_have_any(), "nobody looks there again");
-        // A part of a run, a run, a page.
-        let last = BLOCKS as u32 - 1;
-        let parted = front.free_part(last * BLOCK, 2);
-        assert_eq!(parted, Some(Ok(())));
-        assert_eq!(front.take_run_anywhere(2), Some(last * BLOCK));
-        assert_eq!(front.claim_anywhere(), None);
-        assert_eq!(front.free_run(last * BLOCK, 2), Some(Ok(())));
-        assert_eq!(front.claim_anywhere(), Some(last * BLOCK));
-        assert_eq!(front.claim_anywhere(), Some(last * BLOCK + 1));
-        assert_eq!(front.claim_anywhere(), None);
-        assert_eq!(front.free_page(last * BLOCK), Some(Ok(())));
-        assert_eq!(front.claim_anywhere(), Some(last * BLOCK));
-    }
 
     #[test]
     fn a_chunk_that_went_to_the_treap_is_unlisted_by_the_next_request() {

@@ -22,8 +22,7 @@
 //! A chunk that nobody owns has no claimed pages, but for the moment in which
 //! they are given back.
 
-use super::atomic::{AtomicU64, Ordering};
-use super::chunk::blocks;
+use super::atomic::Ordering;
 use super::front::{Bits, Front, Place};
 use super::state::State;
 use super::word::{BLOCK, BLOCKS, CHUNK, READY, WORTH, has, has_byte, run_around};
@@ -155,24 +154,6 @@ impl<'m> Front<'m> {
                 let bits = claimed.swap(0, Ordering::SeqCst);
                 // Release: as `free`.
                 word.fetch_or(bits, Ordering::SeqCst);
-            }
-        }
-    }
-
-    /// Takes one page from wherever there is one: the lowest.
-    pub(super) fn claim_anywhere(&self) -> Option<u32> {
-        loop {
-            let chunk = self.nonempty().first()?;
-            let found = blocks(chunk)
-                .find_map(|block| Some(block * BLOCK + claim_one(self.word(Bits::Free, block)?)?));
-            if found.is_some() {
-                return found;
-            }
-            self.nonempty().clear(chunk);
-            // The second look.
-            let mut words = self.words(Bits::Free, chunk).iter();
-            if words.any(|word| word.load(Ordering::SeqCst) != 0) {
-                self.nonempty().set(chunk);
             }
         }
     }
@@ -313,23 +294,9 @@ impl<'m> Front<'m> {
     }
 }
 
-/// Takes the lowest free page of a block.
-fn claim_one(word: &AtomicU64) -> Option<u32> {
-    let mut free = word.load(Ordering::Relaxed);
-    loop {
-        if free == 0 {
-            return None;
-        }
-        // As `claim_block`.
-        match word.compare_exchange(free, free & (free - 1), Ordering::SeqCst, Ordering::Relaxed) {
-            Ok(_) => return Some(free.trailing_zeros()),
-            Err(now) => free = now,
-        }
-    }
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use super::super::atomic::AtomicU64;
     use super::super::front::front_words;
     use super::super::word::FULL;
     use super::*;

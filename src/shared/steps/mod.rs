@@ -21,8 +21,11 @@
 // Some of each file is for what is not compiled again.
 #![expect(dead_code, reason = "only what the operations need is called")]
 
-mod atomic;
 #[expect(clippy::duplicate_mod, reason = "the code itself, over other atomics")]
+#[path = "../anywhere.rs"]
+mod anywhere;
+mod atomic;
+#[expect(clippy::duplicate_mod, reason = "see above")]
 #[path = "../chunk.rs"]
 mod chunk;
 mod explore;
